@@ -1,0 +1,290 @@
+"""protect: judges one argument of a call against the request, and blocks an attack.
+
+Rules of this file
+- No input may disarm it: no limit, no breaker, no state that a failure leaves behind. A
+  check that fails or outgrows its bounds counts for its own call alone. In mode block
+  that call is refused if input of the request may be in the argument.
+- It may run at the end of the stack that the interpreter allows, so what decides after
+  a failure needs few frames, and where there are not even these, refuses.
+- It fires on whatever the app calls inside a request. Outside of one nothing is judged.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from remora.agent.actions.attack import describe_finding, make_attack
+from remora.agent.actions.sink_values import text_of, texts_of
+from remora.agent.actions.verdict import ask
+from remora.agent.capture import calling_frame, capture_stack
+from remora.agent.capture.source_lines import is_own_file
+from remora.agent.hooks import Raise
+from remora.agent.request import current_request, current_user, protection
+from remora.agent.runtime import guard, originals
+from remora.detection import Finding, NotMade
+from remora.errors import Blocked
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from remora.agent.actions.firing import Firings
+    from remora.agent.capture import SecretNames
+    from remora.agent.hooks import Outcome
+    from remora.agent.interception import AppValue
+    from remora.agent.request import RequestContext
+    from remora.agent.targets import Site
+    from remora.detection import Inputs
+    from remora.protocol import Probe
+
+TOLD_LIMIT = 50
+"""Attacks of one request that are recorded: an attacker gets no more of the queue."""
+
+KNOWN_LIMIT = 1000
+"""Arguments of one site that are remembered as judged and found well, by their hashes:
+the statements of a large app. An attacker who fills it up has them learnt anew."""
+
+_REPEATING = frozenset(("sql", "shell"))
+
+_RECORD_OVERHEAD = 2000
+"""Bytes of a record besides its texts: the stack, mostly."""
+
+_SEARCH_WORK = 64 * 2**20
+"""Characters gone over to tell whether input occurs where a detector gave up."""
+
+_CONSTANT_FRAMES = 10
+"""Frames from a sink to the code that wrote its argument, with a driver's between."""
+
+_NUMBER = re.compile(r"\d+")
+_TIDYING = re.compile(
+    r"\s*(?:ROLLBACK|COMMIT|END|RELEASE|SAVEPOINT|BEGIN|START|SET|RESET|CLOSE|DISCARD"
+    r"|UNLISTEN|DEALLOCATE|SHOW|PRAGMA|SELECT\s+(?:1\b|pg_advisory_unlock_all\())",
+    re.IGNORECASE,
+)
+"""By these a condemned request is rolled back and its connection returned."""
+
+
+class Judge:
+    """The protect of one probe at one site."""
+
+    __slots__ = ("_blocks", "_firings", "_is_secret", "_known", "_probe", "_site")
+
+    def __init__(
+        self, probe: Probe, site: Site, firings: Firings, is_secret: SecretNames
+    ) -> None:
+        assert probe.protect is not None
+        self._probe = probe
+        self._blocks = probe.protect.acts
+        self._site = site.target
+        self._firings = firings
+        self._is_secret = is_secret
+        self._known: set[int] = set()
+
+    def fire(self, value: AppValue, result: AppValue = None) -> Outcome | None:
+        """Judge the argument of one call; the outcome refuses it."""
+        request = current_request()
+        if request is None:
+            protection.note_outside()
+            return None
+        ident = originals.get_ident()
+        if ident in guard.busy:
+            return None
+        try:
+            # inside: a Ctrl-C that arrives at this very call must not leave the mark
+            guard.busy.add(ident)
+            return self._decide(request, value, result)
+        except BaseException as error:  # noqa: BLE001 - the boundary: nothing of ours reaches the app
+            return self._decide_after(error, request, value)
+        finally:
+            guard.busy.discard(ident)
+
+    def fault(self, error: BaseException) -> None:
+        """What escaped all the same: there was no room even to decide."""
+        if type(error) is not RecursionError:
+            self._firings.fault(error)
+        request = current_request()
+        if self._blocks and request is not None:
+            # no method: this may be the last frame
+            request.condemned = request.condemned or "a check failed"
+            raise _blocked(request)
+
+    def _decide(
+        self, request: RequestContext, value: AppValue, result: AppValue
+    ) -> Outcome | None:
+        protect = self._probe.protect
+        assert protect is not None
+        self._firings.count += 1
+        inputs = request.inputs()
+        verdict, text, whole = ask(protect, value, result, inputs)
+        if verdict is None:
+            self._remember(whole)
+        elif isinstance(verdict, Finding):
+            if not self._is_chance(verdict, value, whole):
+                said = describe_finding(verdict, text, inputs, self._is_secret)
+                place = (verdict.input.source, verdict.input.parameter)
+                return self._attack(request, said, place)
+        elif self._must_refuse(verdict, value, whole, inputs):
+            said = self._describe_not_made(verdict.reason)
+            return self._attack(request, said, (verdict.reason, ""))
+        # A thread that the request has started may outlive it by years.
+        is_condemned = request.condemned and not request.ended
+        if is_condemned and self._blocks and _is_refused(protect.detector, text):
+            return Raise(_blocked(request))
+        return None
+
+    def _remember(self, text: str) -> None:
+        """A text that the app makes of other inputs as well, or of none."""
+        if len(self._known) >= KNOWN_LIMIT:
+            self._known.clear()
+        self._known.add(hash(text))
+
+    def _is_chance(self, finding: Finding, value: AppValue, text: str) -> bool:
+        """Whether the app would have said the very same without the input.
+
+        Statements repeat and hold words that people search for, and so do paths with
+        `..` in them. Else a path or a host may repeat and still be one that nobody may
+        choose.
+        """
+        is_all = finding.end - finding.start >= len(text.strip())
+        may_repeat = finding.detector in _REPEATING or ".." in finding.input.text
+        if may_repeat and not is_all and hash(text) in self._known:
+            return True
+        return _is_constant(value)
+
+    def _must_refuse(
+        self, verdict: NotMade, value: AppValue, text: str, inputs: Inputs
+    ) -> bool:
+        """Count a check that was not made; whether its call may be an attack."""
+        self._firings.miss(_NUMBER.sub("N", verdict.reason))
+        if not verdict.occurs or hash(text) in self._known:
+            return False
+        if inputs.cut:
+            # There is input that nobody has looked for: only what the app has written
+            # itself is known to be free of it.
+            return not _is_constant(value)
+        return holds_input(text, inputs)
+
+    def _decide_after(
+        self, error: BaseException, request: RequestContext, value: AppValue
+    ) -> Outcome | None:
+        """A check failed: with as few frames as can be."""
+        try:
+            self._firings.fault(error)
+            self._firings.miss("the check failed")
+            text = text_of(value) or " ".join(texts_of(value) or ())
+            is_held = holds_input(text, request.inputs())
+        except BaseException as another:
+            if another is error:
+                raise  # it is the app's own, and ends this call before it is made
+            is_held = True
+        if not is_held:
+            return None
+        try:
+            said = self._describe_not_made("the check failed")
+            return self._attack(request, said, ("failed", ""))
+        except BaseException as another:  # noqa: BLE001 - the record is lost, the block is not
+            self._firings.fault(another)
+        return self._refuse(request) if self._blocks else None
+
+    def _attack(
+        self, request: RequestContext, said: dict[str, Any], place: tuple[str, str]
+    ) -> Outcome | None:
+        """Report an attack once, and refuse its call where that is the mode."""
+        frame = calling_frame(sys._getframe(2))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the one way to the stack
+        self._tell(request, said, place, frame)
+        return self._refuse(request) if self._blocks else None
+
+    def _refuse(self, request: RequestContext) -> Raise:
+        assert self._probe.protect is not None
+        request.condemn(f"{self._probe.protect.detector} at {self._site}")
+        return Raise(_blocked(request))
+
+    def _tell(
+        self,
+        request: RequestContext,
+        said: dict[str, Any],
+        place: tuple[str, str],
+        frame: FrameType | None,
+    ) -> None:
+        """One record for each request, input and place in the app's own code."""
+        frames, _ = capture_stack(frame)
+        stack: list[tuple[Any, Any, Any]] = [
+            (each["file"], each["line"], each["function"]) for each in frames
+        ]
+        own = next((each for each in stack if is_own_file(each[0])), None)
+        key = (said["detector"], *place, *(own or stack[:1]))
+        if request.told is None:
+            request.told = set()
+        if key in request.told:
+            return
+        if len(request.told) >= TOLD_LIMIT:
+            self._firings.drop()
+            return
+        request.told.add(key)
+        protect = self._probe.protect
+        assert protect is not None
+        self._firings.last_firing = now = originals.time_ns()
+        record = (
+            make_attack,
+            now,
+            self._probe.id,
+            self._site,
+            protect.mode,
+            originals.get_native_id(),
+            request,
+            current_user(),
+            said,
+            stack,
+        )
+        size = _RECORD_OVERHEAD + sum(len(said[key][0]) for key in _TEXTS & said.keys())
+        self._firings.deliver_important(record, size)
+
+    def _describe_not_made(self, reason: str) -> dict[str, Any]:
+        assert self._probe.protect is not None
+        return {
+            "detector": self._probe.protect.family,
+            "sentence": "the check was not made, and the request's input may be in it",
+            "not_made": reason,
+        }
+
+
+_TEXTS = frozenset(("value", "statement"))
+
+
+def holds_input(text: str, inputs: Inputs) -> bool:
+    """Whether input of the request stands in a text, or nobody can tell."""
+    if len(inputs) * len(text) > _SEARCH_WORK or inputs.cut:
+        return True
+    return any(len(each.text) > 1 and each.text in text for each in inputs)
+
+
+def _is_refused(detector: str, text: str) -> bool:
+    """Whether a condemned request gets no call like this one, whatever it says.
+
+    Tracebacks, logs and error pages read files, and a rollback is a statement: what
+    cleans up after a block goes on.
+    """
+    if detector in {"path", "member"}:
+        return False
+    return detector != "sql" or _TIDYING.match(text) is None
+
+
+def _is_constant(value: AppValue) -> bool:
+    """Whether the very object stands in the code of whoever is on the stack."""
+    frame = sys._getframe(1)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the one way to the stack
+    for _ in range(_CONSTANT_FRAMES):
+        for constant in frame.f_code.co_consts:
+            if constant is value:
+                return True
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _blocked(request: RequestContext) -> Blocked:
+    return Blocked(
+        f"remora has blocked this call of request {request.id}: it would have carried "
+        "out an attack"
+    )

@@ -1,0 +1,28 @@
+"""The edge of a request: bodies are watched there, condemned requests refused.
+
+Imported when protection begins. An edge sees what passes between a server and an app;
+a response's head is held back until its first byte, so that a request that is condemned
+while the app works can still be answered with a refusal.
+"""
+
+from remora.agent.request.edge.applications import (
+    AsgiApplication,
+    WsgiApplication,
+    stand_before,
+)
+from remora.agent.request.edge.asgi import AsgiEdge
+from remora.agent.request.edge.carried import Carried, carry
+from remora.agent.request.edge.django import django_refusal
+from remora.agent.request.edge.wsgi import WsgiEdge, watch_input
+
+__all__ = [
+    "AsgiApplication",
+    "AsgiEdge",
+    "Carried",
+    "WsgiApplication",
+    "WsgiEdge",
+    "carry",
+    "django_refusal",
+    "stand_before",
+    "watch_input",
+]

@@ -1,0 +1,271 @@
+"""The edge between a WSGI server and an app (PEP 3333)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from remora.agent.request.context import current_request, protection, serve_request
+from remora.agent.request.edge.refusal import STATUS, refusal
+from remora.agent.request.edge.sieve import watched_body
+from remora.errors import Blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from remora.agent.interception import AppValue
+    from remora.agent.request.body import Body
+    from remora.agent.request.context import RequestContext
+
+
+def watch_input(context: RequestContext, environ: AppValue) -> None:
+    """Watch what the app reads of the body, without reading anything ourselves."""
+    if type(environ) is not dict or context.body is not None:
+        return
+    stream = environ.get("wsgi.input")
+    if stream is not None and type(stream) is not WatchedInput:
+        context.body = watched_body(context)
+        environ["wsgi.input"] = WatchedInput(stream, context.body)
+
+
+class WatchedInput:
+    """Stands for `wsgi.input`: every attribute is the stream's own.
+
+    It passes as what it stands for (`isinstance`), as libraries ask for io's classes.
+    """
+
+    __slots__ = ("_remora_body", "_remora_stream")
+
+    def __init__(self, stream: AppValue, body: Body) -> None:
+        self._remora_stream = stream
+        self._remora_body = body
+
+    @property
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride] - only read
+        return type(self._remora_stream)
+
+    def read(self, *sizes: AppValue) -> AppValue:
+        """What the stream gives."""
+        piece = self._remora_stream.read(*sizes)
+        self._remora_body.saw(piece)
+        return piece
+
+    def readline(self, *sizes: AppValue) -> AppValue:
+        """What the stream gives."""
+        piece = self._remora_stream.readline(*sizes)
+        self._remora_body.saw(piece)
+        return piece
+
+    def readlines(self, *hints: AppValue) -> AppValue:
+        """What the stream gives."""
+        lines = self._remora_stream.readlines(*hints)
+        if type(lines) is list:
+            for line in lines:
+                self._remora_body.saw(line)
+        return lines
+
+    def __iter__(self) -> Iterator[AppValue]:
+        for line in self._remora_stream:
+            self._remora_body.saw(line)
+            yield line
+
+    def __next__(self) -> AppValue:
+        line = next(self._remora_stream)
+        self._remora_body.saw(line)
+        return line
+
+    def __getattr__(self, name: str) -> AppValue:
+        value = getattr(self._remora_stream, name)
+        if name == "read1":
+            return self._watch(value)
+        if name in {"readinto", "readinto1"}:
+            return self._watch_filled(value)
+        return value
+
+    def _watch(self, read: Callable[..., AppValue]) -> Callable[..., AppValue]:
+        def watched(*sizes: AppValue) -> AppValue:
+            piece = read(*sizes)
+            self._remora_body.saw(piece)
+            return piece
+
+        return watched
+
+    def _watch_filled(self, fill: Callable[..., AppValue]) -> Callable[..., AppValue]:
+        def watched(buffer: AppValue) -> AppValue:
+            count = fill(buffer)
+            if type(count) is int and count > 0:
+                self._remora_body.saw(bytes(memoryview(buffer).cast("B")[:count]))
+            return count
+
+        return watched
+
+
+class WsgiEdge:
+    """One response on its way out: its head is held back until its first byte."""
+
+    __slots__ = (
+        "_context",
+        "_file_wrapper",
+        "_head",
+        "_is_over",
+        "_start",
+        "_writer",
+        "is_begun",
+    )
+
+    def __init__(
+        self, context: RequestContext, environ: AppValue, start_response: AppValue
+    ) -> None:
+        self._context = context
+        self._file_wrapper = environ.get("wsgi.file_wrapper")
+        self._start = start_response
+        self._head: tuple[AppValue, AppValue] | None = None
+        self._writer: Callable[[AppValue], object] | None = None
+        self._is_over = False
+        self.is_begun = False
+
+    def start_response(
+        self, status: AppValue, headers: AppValue, exc_info: AppValue = None
+    ) -> Callable[[AppValue], object]:
+        """What the app is given for `start_response`."""
+        if self.is_begun or (self._head is not None and exc_info is None):
+            # The server knows what it says of an app that begins twice.
+            self.open()
+            return self._start(status, headers, exc_info)
+        self._head = (status, headers)
+        return self._write
+
+    def open(self) -> None:
+        """Let the head go, if there is one."""
+        head, self._head = self._head, None
+        if head is not None and not self.is_begun:
+            self.is_begun = True
+            self._writer = self._start(*head)
+
+    def answer(self, result: AppValue) -> AppValue:
+        """What the server gets for what the app returned."""
+        if self.must_refuse:
+            close(result)
+            return self.refuse()
+        # What is there as a whole, or is sent as a file, runs no more code of the app;
+        # servers look at these types to find the length or to send by the kernel.
+        kind = type(result)
+        if kind in (list, tuple, self._file_wrapper) or not hasattr(kind, "__iter__"):
+            self.open()
+            return result
+        return (_SizedParts if hasattr(kind, "__len__") else _Parts)(self, result)
+
+    @property
+    def must_refuse(self) -> bool:
+        """Whether the client is to get a refusal, and still can."""
+        return bool(self._context.condemned) and not self.is_begun
+
+    def refuse(self) -> list[bytes]:
+        """Begin the response as a refusal; its body."""
+        headers, body = refusal(self._context)
+        self._context.status = STATUS
+        self._is_over = True
+        self._head = (f"{STATUS} Forbidden", headers)
+        self.open()
+        protection.refused += 1
+        return [body] if body else []
+
+    def give(self, parts: Iterator[AppValue]) -> AppValue:
+        """The next part of the app's, within the request that it belongs to."""
+        outer = current_request()
+        if outer is self._context:
+            return next(parts)
+        serve_request(self._context)
+        try:
+            return next(parts)
+        finally:
+            serve_request(outer)
+
+    def go_on(self, parts: Iterator[AppValue]) -> AppValue:
+        """The next part of a body that has begun, which is cut once it is condemned."""
+        try:
+            part = self.give(parts)
+        except StopIteration:
+            # For the server this must not look like an end.
+            if self._is_cut():
+                raise Blocked(self._context.condemned) from None
+            raise
+        except Exception:
+            self._is_cut()
+            raise
+        if self._is_cut():
+            raise Blocked(self._context.condemned)
+        return part
+
+    def _is_cut(self) -> bool:
+        """Whether the body ends here; counted where it does."""
+        if not self._context.condemned or self._is_over:
+            return False
+        self._is_over = True
+        protection.cut += 1
+        return True
+
+    def _write(self, data: AppValue) -> object:
+        """PEP 3333's older way to send a body."""
+        if self.must_refuse:
+            return None
+        self.open()
+        return None if self._writer is None else self._writer(data)
+
+
+class _Parts:
+    """The parts of a body, the head let go before the first that is not empty."""
+
+    __slots__ = ("_edge", "_parts", "_result")
+
+    def __init__(self, edge: WsgiEdge, result: Iterable[AppValue]) -> None:
+        self._edge = edge
+        self._result: AppValue = result
+        self._parts: Iterator[AppValue] | None = None
+
+    def __iter__(self) -> Iterator[AppValue]:
+        return self
+
+    def __next__(self) -> AppValue:
+        edge = self._edge
+        if self._parts is None:
+            self._parts = iter(self._result)
+        if edge.is_begun:
+            return edge.go_on(self._parts)
+        part = None
+        try:
+            while not part and not edge.must_refuse:
+                part = edge.give(self._parts)
+        except StopIteration:
+            if not edge.must_refuse:
+                edge.open()
+                raise
+        except Exception:
+            # It may well be the block itself, on its way to the server.
+            if not edge.must_refuse:
+                raise
+        if not edge.must_refuse:
+            edge.open()
+            return part
+        self.close()
+        self._parts = iter(edge.refuse())
+        return next(self._parts)
+
+    def close(self) -> None:
+        """Close what the app returned, once."""
+        result, self._result = self._result, ()
+        close(result)
+
+
+class _SizedParts(_Parts):
+    """The same where servers can ask for the number of parts."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._result)
+
+
+def close(result: AppValue) -> None:
+    """Close what an app returned, as its server would."""
+    if hasattr(result, "close"):
+        result.close()

@@ -1,0 +1,57 @@
+"""The two moments at the end of a program: before its last callbacks, and after them.
+
+`atexit` keeps an empty slot for ever once something was registered, so `at_exit` uses
+threading's own list, which is private but can be left without a trace; where it has
+moved, `atexit` serves. Nothing tells of the second moment, except that the interpreter
+collects garbage between the last callback of `atexit` and the end of the modules
+(Py_FinalizeEx in CPython's Python/pylifecycle.c).
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def at_exit(function: Callable[[], None]) -> Callable[[], None]:
+    """Call `function` at the end, before threads are joined. Returns the undo."""
+    import threading
+
+    callbacks = getattr(threading, "_threading_atexits", None)
+    if not isinstance(callbacks, list):
+        atexit.register(function)
+        return lambda: atexit.unregister(function)
+
+    def at_end() -> None:
+        undo()  # the list lives on, and we must not live on with it
+        function()
+
+    def undo() -> None:
+        if at_end in callbacks:
+            callbacks.remove(at_end)
+
+    callbacks.append(at_end)
+    return undo
+
+
+def before_modules_end(function: Callable[[], None]) -> None:
+    """Call `function` after the last callback of `atexit`. To be asked for `at_exit`.
+
+    Where the app has switched the collector off there is no such moment, and the call
+    comes before those callbacks.
+    """
+    if not gc.isenabled():
+        atexit.register(function)
+        return
+    waiting = [function]
+
+    def collecting(_phase: str, _statistics: dict[str, int]) -> None:
+        if sys.is_finalizing() and waiting:
+            waiting.pop()()
+
+    gc.callbacks.append(collecting)

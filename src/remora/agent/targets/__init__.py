@@ -1,0 +1,58 @@
+"""From the text of a target to sites: the places where code can be diverted."""
+
+from remora.agent.targets.code import (
+    INJECTION_MARK,
+    SPLICE_MARK,
+    TRAMPOLINE_MARK,
+    all_code,
+    code_to_clone,
+    is_spliced,
+    is_trampoline,
+    running_code,
+    without_injection,
+)
+from remora.agent.targets.lines import resolve_line
+from remora.agent.targets.points import points, sites_meant
+from remora.agent.targets.raw import ABSENT
+from remora.agent.targets.resolve import may_concern, modules_awaited, resolve
+from remora.agent.targets.signature import UNKNOWN, Signature
+from remora.agent.targets.site import (
+    CLASSES,
+    Nature,
+    Point,
+    Resolution,
+    ResolutionState,
+    Site,
+    SiteKind,
+)
+from remora.agent.targets.stand_ins import forget, stand_in
+
+__all__ = [
+    "ABSENT",
+    "CLASSES",
+    "INJECTION_MARK",
+    "SPLICE_MARK",
+    "TRAMPOLINE_MARK",
+    "UNKNOWN",
+    "Nature",
+    "Point",
+    "Resolution",
+    "ResolutionState",
+    "Signature",
+    "Site",
+    "SiteKind",
+    "all_code",
+    "code_to_clone",
+    "forget",
+    "is_spliced",
+    "is_trampoline",
+    "may_concern",
+    "modules_awaited",
+    "points",
+    "resolve",
+    "resolve_line",
+    "running_code",
+    "sites_meant",
+    "stand_in",
+    "without_injection",
+]

@@ -1,0 +1,189 @@
+"""The untrusted inputs of a request, and where they occur in a sink's argument.
+
+The question whether any input occurs at all is asked before anything is tokenised, and
+it is asked in C: few inputs by plain searches, many by the aligned pieces of the
+argument. A text of 2k - 1 bytes or more that occurs holds one whole piece of k bytes,
+wherever it begins, so an input none of whose pieces is there is nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from remora.detection.finding import NotMade
+from remora.values import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Literal
+
+INPUTS_LIMIT = 10_000
+"""Inputs of one request: frameworks allow a thousand fields, each with forms."""
+
+CHARACTERS_LIMIT = 4 * 1024 * 1024
+"""Characters of all inputs together: a body larger than this is read by few apps."""
+
+ARGUMENT_LIMIT = 4 * 1024 * 1024
+"""Characters of an argument: four times the statement that the time is promised for."""
+
+OCCURRENCES_LIMIT = 2000
+"""Places at which inputs stand in one argument, each of which is judged."""
+
+_PLAIN_WORK = 8 * 1024 * 1024
+"""Characters gone over by plain searches before the pieces are the cheaper way."""
+
+_SEARCH_WORK = 256 * 1024 * 1024
+"""Characters gone over by the searches of one check; a search does some 10 in a ns."""
+
+_MIDDLE = 7
+"""Characters of an input that holds an aligned piece of four bytes anywhere."""
+
+_LONG = 15
+"""The same for pieces of eight bytes, of which an argument has half as many."""
+
+
+@frozen
+class Input:
+    """A text that came from outside: its source, and the parameter that held it.
+
+    `form` names what was done to the text as it came (`url`, `base64`, …), else it is
+    empty.
+    """
+
+    text: str
+    source: str
+    parameter: str
+    form: str = ""
+
+
+@frozen
+class Occurrence:
+    """A place at which an input stands in an argument."""
+
+    input: Input
+    start: int
+    end: int
+
+
+class Inputs:
+    """The inputs of one request, each text once; `cut` says why some are missing."""
+
+    __slots__ = ("_by_text", "_mattering", "_pieces", "cut")
+
+    def __init__(self, inputs: Iterable[Input]) -> None:
+        self._by_text: dict[str, Input] = {}
+        self._mattering: dict[Callable[[str], object], list[Input]] = {}
+        self._pieces: _Pieces | None = None
+        self.cut: str | None = None
+        characters = 0
+        for each in inputs:
+            if len(self._by_text) >= INPUTS_LIMIT:
+                self.cut = f"the request has more than {INPUTS_LIMIT} inputs"
+                break
+            characters += len(each.text)
+            if characters > CHARACTERS_LIMIT:
+                self.cut = f"the inputs have more than {CHARACTERS_LIMIT} characters"
+                break
+            self._by_text.setdefault(each.text, each)
+
+    def __len__(self) -> int:
+        return len(self._by_text)
+
+    def __iter__(self) -> Iterator[Input]:
+        return iter(self._by_text.values())
+
+    def named(self, text: str) -> Input | None:
+        """The input whose whole text is this one."""
+        return self._by_text.get(text)
+
+    def occurring(
+        self, argument: str, can_matter: Callable[[str], object]
+    ) -> list[Input] | NotMade:
+        """The inputs that stand in the argument and that `can_matter` does not dismiss.
+
+        `can_matter` is a judgement of a text alone, such as a pattern's `search`. It is
+        asked once for all sinks of a request.
+        """
+        size = len(argument)
+        if size > ARGUMENT_LIMIT:
+            return NotMade(f"the argument has more than {ARGUMENT_LIMIT} characters")
+        wanted = self._mattering.get(can_matter)
+        if wanted is None:
+            wanted = [each for each in self._by_text.values() if can_matter(each.text)]
+            self._mattering[can_matter] = wanted
+        if len(wanted) * size > _PLAIN_WORK:
+            wanted = self._sift(argument, wanted)
+        if len(wanted) * size > _SEARCH_WORK:
+            return NotMade(f"{len(wanted)} inputs in {size} characters are too many")
+        return [each for each in wanted if each.text in argument]
+
+    def _sift(self, argument: str, wanted: list[Input]) -> list[Input]:
+        """Those that can occur, by their letters or by the argument's pieces."""
+        short = [each for each in wanted if len(each.text) < _MIDDLE]
+        alphabet = set("".join([each.text for each in short]))
+        absent = {letter for letter in alphabet if letter not in argument}
+        kept = [each for each in short if absent.isdisjoint(each.text)]
+        if len(short) < len(wanted):
+            if self._pieces is None:
+                self._pieces = _Pieces(list(self._by_text.values()))
+            occurring = self._pieces.candidates(argument)
+            kept += [each for each in wanted if each.text in occurring]
+        return kept
+
+
+class _Pieces:
+    """The pieces of the longer inputs, of which one is aligned wherever they stand."""
+
+    __slots__ = ("_all", "_by_offset", "_inputs", "_layout", "_size")
+
+    def __init__(self, inputs: list[Input]) -> None:
+        self._inputs = [each for each in inputs if len(each.text) >= _MIDDLE]
+        is_long = all(len(each.text) >= _LONG for each in self._inputs)
+        self._size = 8 if is_long else 4
+        self._layout: Literal["Q", "I"] = "Q" if is_long else "I"
+        width, room = 2 * self._size - 1, 2 * self._size
+        rows = [
+            each.text[:width].encode("utf-8", "surrogatepass")[:width].ljust(room)
+            for each in self._inputs
+        ]
+        # Read from each offset as numbers of one piece, every second one is the piece
+        # of the next input; the last offset needs bytes beyond the last row.
+        joined = memoryview(b"".join(rows) + bytes(room))
+        length = len(rows) * room
+        self._by_offset = [
+            joined[offset : offset + length].cast(self._layout).tolist()[::2]
+            for offset in range(self._size)
+        ]
+        self._all = frozenset[int]().union(*self._by_offset)
+
+    def candidates(self, argument: str) -> set[str]:
+        """The texts of which a piece stands in the argument."""
+        encoded = memoryview(argument.encode("utf-8", "surrogatepass"))
+        aligned = encoded[: len(encoded) // self._size * self._size]
+        common = self._all.intersection(aligned.cast(self._layout))
+        if not common:
+            return set()
+        return {
+            each.text
+            for pieces in self._by_offset
+            for each, piece in zip(self._inputs, pieces, strict=True)
+            if piece in common
+        }
+
+
+def locate(argument: str, inputs: Iterable[Input]) -> list[Occurrence] | NotMade:
+    """Every place of the inputs in the argument, from left to right."""
+    places: list[Occurrence] = []
+    for each in inputs:
+        text, start = each.text, argument.find(each.text)
+        while start >= 0 and text:
+            if len(places) >= OCCURRENCES_LIMIT:
+                return NotMade(f"inputs stand at more than {OCCURRENCES_LIMIT} places")
+            places.append(Occurrence(each, start, start + len(text)))
+            start = argument.find(text, start + 1)
+    places.sort(key=_by_place)
+    return places
+
+
+def _by_place(occurrence: Occurrence) -> tuple[int, int]:
+    return occurrence.start, -occurrence.end

@@ -1,0 +1,98 @@
+"""Paths: input that leads out of the folder that the app named.
+
+The folder is what stands before the input, up to its last slash. The path is resolved
+as text, so input that goes up and comes back, or that the app has confined by itself,
+is none; links in the file system are not followed here. POSIX paths only.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from remora.detection.finding import Finding, NotMade, Verdict
+from remora.detection.inputs import Input, Occurrence, locate
+
+if TYPE_CHECKING:
+    from remora.detection.inputs import Inputs
+
+_CAN_MATTER = re.compile(r"\.\.|\A/|\Afile:|\x00|%2e", re.IGNORECASE).search
+_FILE_URL = re.compile(r"file:(?://(?:localhost)?(?=/))?", re.IGNORECASE)
+
+
+def judge(argument: str, inputs: Inputs) -> Verdict:
+    """Find the first input that takes a path out of the folder before it."""
+    found = inputs.occurring(argument, _CAN_MATTER)
+    if isinstance(found, NotMade):
+        return found
+    places = locate(argument, found)
+    if isinstance(places, NotMade):
+        return places
+    for place in places:
+        sentence = _judge_place(argument, place)
+        if sentence:
+            return _finding(argument, place, sentence)
+    return NotMade(inputs.cut) if inputs.cut else None
+
+
+def judge_member(name: str, archive: str = "archive") -> Finding | None:
+    """Judge the name of an archive's member, which is input by itself."""
+    place = Occurrence(Input(name, archive, "member"), 0, len(name))
+    sentence = _judge_place(name, place)
+    return _finding(name, place, sentence) if sentence else None
+
+
+def _judge_place(argument: str, place: Occurrence) -> str:
+    text = place.input.text
+    if "\0" in text:
+        return "cuts the path off with a null byte"
+    before = argument[: place.start]
+    if not before:
+        url = _FILE_URL.match(argument)
+        if url:
+            return "names a file of its own by a file: URL"
+        return _judge_beginning(argument, place)
+    url = _FILE_URL.match(argument)
+    if url and place.start >= url.end():
+        before, argument = unquote(before[url.end() :]), unquote(argument[url.end() :])
+        text = unquote(text)
+    if ".." not in text:
+        return ""
+    base = posixpath.normpath(before[: before.rfind("/") + 1] or ".")
+    return "" if _is_inside(argument, base) else f"leaves {base}"
+
+
+def _judge_beginning(argument: str, place: Occurrence) -> str:
+    """The input is the beginning of the path: the folder is where the app runs."""
+    if argument.startswith("/"):
+        is_name = len(place.input.text.strip("/")) > 0
+        return "is an absolute path" if is_name else ""
+    return "" if _is_inside(argument, ".") else "leaves the current folder"
+
+
+def _is_inside(path: str, base: str) -> bool:
+    resolved = posixpath.normpath(path)
+    if base == ".":
+        return resolved != ".." and not resolved.startswith(("../", "/"))
+    below = base.rstrip("/") + "/"
+    return resolved == base or (
+        resolved.startswith(below)
+        and not resolved.startswith(below + "../")
+        and resolved != below + ".."
+    )
+
+
+def _finding(argument: str, place: Occurrence, sentence: str) -> Finding:
+    out = argument.find("..", place.start, place.end)
+    return Finding(
+        "path",
+        place.input,
+        place.start,
+        place.end,
+        max(out, place.start),
+        f"the input {sentence}",
+        argument[: place.start][-200:] + "INPUT" + argument[place.end :][:200],
+        posixpath.normpath(argument[:4096].replace("\0", "␀")),
+    )

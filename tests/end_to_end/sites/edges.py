@@ -1,0 +1,98 @@
+"""A WSGI app whose routes are condemned in every way that a protect probe may do it.
+
+It turns protection on by itself, so that the edge is tested without any detector.
+"""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from remora.agent.request import current_request, protection
+from remora.errors import Blocked
+
+protection.turn("block")
+closed = []
+pool = ThreadPoolExecutor(4)
+
+
+def block():
+    """What a guarded sink does in mode block."""
+    current_request().condemn("a test")
+    raise Blocked("a test")
+
+
+def swallow():
+    try:
+        block()
+    except Exception:
+        return
+
+
+class Streamed:
+    """A body that is made while it is sent, and knows that it was closed."""
+
+    def __init__(self, parts):
+        self._parts = parts
+
+    def __iter__(self):
+        return self._parts
+
+    def close(self):
+        closed.append(True)
+
+
+def early():
+    swallow()
+    yield b"secret"
+
+
+def late():
+    yield b"begun"
+    swallow()
+    yield b"secret"
+
+
+def fine():
+    for number in range(3):
+        yield b"part %d" % number
+
+
+STREAMS = {"early": early, "late": late, "fine": fine}
+
+
+def inputs_of(text):
+    found = current_request().inputs().named(text)
+    return None if found is None else [found.source, found.parameter]
+
+
+def mine():
+    """Whom and what the request is known by, after others came between, elsewhere."""
+    time.sleep(0.003)
+    request = current_request()
+    found = {each.text for each in request.inputs() if each.source == "query"}
+    return [request.actor, sorted(found)]
+
+
+def respond(what, start):
+    """The answer of a route: bytes, or parts of it."""
+    status = "500 Oops" if what == "caught-500" else "200 OK"
+    start(status, [("Content-Type", "application/json")])
+    if what in STREAMS:
+        return Streamed(STREAMS[what]())
+    if what.startswith("caught"):
+        swallow()
+    return [json.dumps({"closed": len(closed)}).encode()]
+
+
+def application(environ, start_response):
+    what = environ["PATH_INFO"].lstrip("/")
+    if what == "attack":
+        block()
+    if what == "read":
+        environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(inputs_of("x' OR 1")).encode()]
+    if what == "mine":
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps([mine(), pool.submit(mine).result()]).encode()]
+    return respond(what, start_response)

@@ -1,0 +1,45 @@
+"""The agent lives in other people's processes: what its import brings with it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import remora
+
+FOLDER = Path(remora.__file__).parents[1]
+MODULES_LIMIT = 40
+FORBIDDEN = {"asyncio", "dataclasses", "logging", "ssl", "typing"}
+
+CODE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+before = set(sys.modules)
+import remora
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def modules_of_an_import(*flags):
+    answer = subprocess.run(
+        [sys.executable, *flags, "-c", CODE, str(FOLDER)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return set(answer.stdout.split())
+
+
+def test_the_import_adds_few_modules():
+    added = modules_of_an_import("-I", "-S")
+    assert "remora" in added
+    assert len(added) <= MODULES_LIMIT, sorted(added)
+
+
+def test_the_import_brings_nothing_heavy():
+    assert modules_of_an_import("-I", "-S") & FORBIDDEN == set()
+
+
+def test_the_import_brings_only_the_standard_library():
+    tops = {name.split(".")[0] for name in modules_of_an_import("-I", "-S")}
+    assert tops - {"remora"} <= sys.stdlib_module_names
