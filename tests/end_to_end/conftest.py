@@ -325,6 +325,13 @@ def remora_command():
     return run
 
 
+def value_of(answer):
+    """What a program of ours says that an expression is; raises what it raised."""
+    said = json.loads(answer)
+    assert "error" not in said, said["error"]
+    return said["value"]
+
+
 class Site:
     """A web app in any number of processes, each with a side door for the test.
 
@@ -356,7 +363,7 @@ class Site:
             client.sendall(expression.encode())
             client.shutdown(socket.SHUT_WR)
             with client.makefile("rb") as answer:
-                return json.loads(answer.read())
+                return value_of(answer.read())
 
     def everywhere(self, expression):
         return {self.behind(pid, expression) for pid in self.pids()}
@@ -415,9 +422,7 @@ class Child:
         self.process.popen.stdin.flush()
         line = self.process.popen.stdout.readline()
         assert line, self.process.said()
-        answer = json.loads(line)
-        assert "error" not in answer, answer["error"]
-        return answer["value"]
+        return value_of(line)
 
     def finish(self):
         """Let the program come to its end."""

@@ -63,5 +63,4 @@ def _answer(door, namespace):
     while True:
         client, _ = door.accept()
         with client, client.makefile("rw") as file:
-            value = eval(file.read(), namespace)
-            file.write(json.dumps(value))
+            file.write(json.dumps(_carry_out(file.read(), namespace)))
