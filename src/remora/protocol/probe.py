@@ -91,10 +91,15 @@ class Logger:
     level: str = "info"
 
 
-REQUEST_KINDS = ("wsgi", "asgi", "custom", "details", "carry", "django")
+REQUEST_KINDS = (
+    *("wsgi", "asgi", "custom", "details", "carry", "cut"),
+    *("django", "aiohttp"),
+)
 """How a call opens a request context: from its WSGI environ, its ASGI scope or from
 expressions; `details` adds to the context that is open already, `carry` lets what the
-call starts elsewhere run within it. `django` is the call around Django's views."""
+call starts elsewhere run within it, and `cut` refuses the call once the request is
+condemned. `django` is the call around Django's views, `aiohttp` a custom one whose
+callable is what handles a request of its server."""
 
 REQUEST_KEYS = (
     "environ",
@@ -108,6 +113,7 @@ REQUEST_KEYS = (
     "status",
     "user",
     "parameters",
+    "message",
 )
 """What expressions may say of a request."""
 

@@ -18,6 +18,7 @@ from remora.agent.actions import (
     SpanEnds,
     StandIn,
     WsgiEdgeSteps,
+    cut_condemned,
     refuse_in_django,
 )
 from remora.agent.interception import (
@@ -187,12 +188,16 @@ class Compiler:
             )
         if action.kind == "carry":
             return (self._stand_in(action, site),)
+        if action.kind == "cut":
+            return (self._deciding("pre", cut_condemned, ()),)
         if action.kind == "django":
             return (self._deciding("fail", refuse_in_django, ()),)
         values = dict(action.values)
         if action.kind == "wsgi":
             values.setdefault("environ", Expression.parse("environ"))
-        if action.kind == "asgi":
+        # A call that only shows an app, as a server's constructor, serves no request.
+        shows_app = action.callable and "scope" not in site.parameters
+        if action.kind == "asgi" and not shows_app:
             values.setdefault("scope", Expression.parse("scope"))
         names = self._names(values.values(), site)
         code = Code(tuple(names), providers(site))

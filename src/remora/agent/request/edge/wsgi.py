@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from remora.agent.request.context import current_request, protection, serve_request
@@ -106,7 +107,8 @@ class WsgiEdge:
         "_context",
         "_file_wrapper",
         "_head",
-        "_is_over",
+        "_is_cut",
+        "_is_refused",
         "_start",
         "_writer",
         "is_begun",
@@ -120,7 +122,8 @@ class WsgiEdge:
         self._start = start_response
         self._head: tuple[AppValue, AppValue] | None = None
         self._writer: Callable[[AppValue], object] | None = None
-        self._is_over = False
+        self._is_cut = False
+        self._is_refused = False
         self.is_begun = False
 
     def start_response(
@@ -128,6 +131,10 @@ class WsgiEdge:
     ) -> Callable[[AppValue], object]:
         """What the app is given for `start_response`."""
         if self.is_begun or (self._head is not None and exc_info is None):
+            if self._is_refused:
+                return self._write
+            if self.must_cut:
+                raise self.cut()
             # The server knows what it says of an app that begins twice.
             self.open()
             return self._start(status, headers, exc_info)
@@ -143,8 +150,12 @@ class WsgiEdge:
 
     def answer(self, result: AppValue) -> AppValue:
         """What the server gets for what the app returned."""
-        if self.must_refuse:
-            close(result)
+        if self.must_refuse or self.must_cut:
+            # What it raises matters to nobody: the answer is not sent.
+            with suppress(Exception):
+                close(result)
+            if self.must_cut:
+                raise self.cut()
             return self.refuse()
         # What is there as a whole, or is sent as a file, runs no more code of the app;
         # servers look at these types to find the length or to send by the kernel.
@@ -159,11 +170,28 @@ class WsgiEdge:
         """Whether the client is to get a refusal, and still can."""
         return bool(self._context.condemned) and not self.is_begun
 
+    @property
+    def must_cut(self) -> bool:
+        """Whether the client has the beginning of what it is not to get."""
+        return bool(self._context.condemned) and self.is_begun and not self._is_refused
+
+    def cut(self) -> Blocked:
+        """Count that the body ends here; for the server it must not look like an end."""
+        protection.cut += not self._is_cut
+        self._is_cut = True
+        return Blocked(self._context.condemned)
+
+    def fail(self) -> list[bytes] | None:
+        """The app has raised: the refusal, where its client can still get one."""
+        if self.must_cut:
+            self.cut()
+        return self.refuse() if self.must_refuse else None
+
     def refuse(self) -> list[bytes]:
         """Begin the response as a refusal; its body."""
         headers, body = refusal(self._context)
         self._context.status = STATUS
-        self._is_over = True
+        self._is_refused = True
         self._head = (f"{STATUS} Forbidden", headers)
         self.open()
         protection.refused += 1
@@ -185,29 +213,23 @@ class WsgiEdge:
         try:
             part = self.give(parts)
         except StopIteration:
-            # For the server this must not look like an end.
-            if self._is_cut():
-                raise Blocked(self._context.condemned) from None
+            if self.must_cut:
+                raise self.cut() from None
             raise
         except Exception:
-            self._is_cut()
+            if self.must_cut:
+                self.cut()
             raise
-        if self._is_cut():
-            raise Blocked(self._context.condemned)
+        if self.must_cut:
+            raise self.cut()
         return part
-
-    def _is_cut(self) -> bool:
-        """Whether the body ends here; counted where it does."""
-        if not self._context.condemned or self._is_over:
-            return False
-        self._is_over = True
-        protection.cut += 1
-        return True
 
     def _write(self, data: AppValue) -> object:
         """PEP 3333's older way to send a body."""
-        if self.must_refuse:
+        if self.must_refuse or self._is_refused:
             return None
+        if self.must_cut:
+            raise self.cut()
         self.open()
         return None if self._writer is None else self._writer(data)
 
@@ -246,7 +268,10 @@ class _Parts:
         if not edge.must_refuse:
             edge.open()
             return part
-        self.close()
+        # first, so that nothing of the app's is left should the server refuse as well
+        self._parts = iter(())
+        with suppress(Exception):
+            self.close()
         self._parts = iter(edge.refuse())
         return next(self._parts)
 

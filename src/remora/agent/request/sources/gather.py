@@ -62,8 +62,9 @@ def _add_paths(found: Collected, context: RequestContext) -> None:
 
 def _add_parameters(found: Collected, parameters: object) -> None:
     """What the framework took out of the path, by name or in order."""
-    if type(parameters) is dict:
-        pairs = list(parameters.copy().items())
+    if issubclass(type(parameters), dict):
+        # aiohttp's are of a class of its own
+        pairs = list(dict.copy(parameters).items())
     elif type(parameters) is tuple or type(parameters) is list:
         pairs = [("", value) for value in parameters]
     else:
