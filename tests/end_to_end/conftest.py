@@ -412,7 +412,7 @@ def serve_site(start, tmp_path):
 
 @pytest.fixture
 def protect_site(start, tmp_path):
-    """Starts a module of `sites` in mode block; gives its port and a look at attacks."""
+    """Starts one of `sites` in mode block; gives its port and a look at attacks."""
     count = 0
 
     def begin(*words, mode="block", **variables):
@@ -427,9 +427,7 @@ def protect_site(start, tmp_path):
             *(*REMORA, "run", *options, "--", *command),
             name="site",
             cwd=SITES,
-            env=environment(
-                DOORS=str(doors), PYTHONDONTWRITEBYTECODE="1", **variables
-            ),
+            env=environment(DOORS=str(doors), PYTHONDONTWRITEBYTECODE="1", **variables),
         )
         try:
             wait_until(lambda: answers(port), f"{words}")

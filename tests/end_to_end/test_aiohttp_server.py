@@ -11,7 +11,9 @@ ASKS = {
     "query": lambda ask, name: ask.get("/query", params={"name": name}),
     "path": lambda ask, name: ask.get(f"/path/{name}"),
     "header": lambda ask, name: ask.get("/header", headers={"x-name": name}),
-    "cookie": lambda ask, name: ask.get("/cookie", headers={"cookie": f'name="{name}"'}),
+    "cookie": lambda ask, name: ask.get(
+        "/cookie", headers={"cookie": f'name="{name}"'}
+    ),
     "form": lambda ask, name: ask.post("/form", data={"name": name}),
     "multipart": lambda ask, name: ask.post(
         "/form", files={"file": FILE, "name": (None, name)}

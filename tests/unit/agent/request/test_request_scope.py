@@ -10,6 +10,9 @@ from types import ModuleType
 import pytest
 
 from remora.agent.request import current_request, current_user
+from remora.agent.request.context import protection
+from remora.agent.request.refused import RefusedActors
+from remora.errors import Blocked
 
 NAME = "request_scope_app"
 
@@ -61,6 +64,13 @@ def app():
     exec(TEXT, module.__dict__)
     yield module
     del sys.modules[NAME]
+
+
+@pytest.fixture
+def block():
+    """Turns protection on, which adding a probe turns as probes want it."""
+    yield lambda: protection.turn("block")
+    protection.turn("off")
 
 
 def environ(path: str = "/cart") -> dict[str, object]:
@@ -220,3 +230,81 @@ def test_a_probe_removed_while_a_request_is_served_does_not_leave_it_open(
     (context,) = app.wsgi(environ(), app.start_response)
     assert context is not None
     assert current_request() is None
+
+
+def refuse_to_start(status, headers, exc_info=None) -> None:
+    raise OSError("the client has left")
+
+
+def test_an_app_is_not_called_because_its_refusal_could_not_be_sent(
+    app, serve, block, monkeypatch
+) -> None:
+    listed = RefusedActors()
+    listed.replace(["address:10.0.0.1"])
+    monkeypatch.setattr(protection, "listed", listed)
+    called: list[object] = []
+    app.look = lambda: called.append(current_request())
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    block()
+    with pytest.raises(OSError, match="left"):
+        app.wsgi(environ(), refuse_to_start)
+    assert called == []
+    assert current_request() is None
+
+
+@pytest.mark.parametrize("error", [None, KeyError()])
+def test_an_answer_is_not_sent_because_its_refusal_could_not_be(
+    app, serve, block, error
+) -> None:
+    def look():
+        current_request().condemn("a test")
+        if error is not None:
+            raise error
+        return b"secret"
+
+    app.look = look
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    block()
+    with pytest.raises(OSError, match="left"):
+        app.wsgi(environ(), refuse_to_start)
+
+
+def test_a_head_that_the_server_refuses_is_heard_as_the_apps_own(
+    app, serve, block
+) -> None:
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    block()
+    with pytest.raises(OSError, match="left"):
+        app.wsgi(environ(), refuse_to_start)
+
+
+def test_a_condemned_request_makes_no_call_that_is_cut(app, serve, block) -> None:
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    serve(f"{NAME}:handle", kind="cut")
+    block()
+
+    def look():
+        app.look = current_request
+        first = app.handle(None)
+        first.condemn("a test")
+        with pytest.raises(Blocked):
+            app.handle(None)
+        return first
+
+    app.look = look
+    app.wsgi(environ(), lambda *_: None)
+    assert app.handle(None) is None
+
+
+def test_messages_that_a_probe_meets_are_input(app, serve, block) -> None:
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    serve(f"{NAME}:handle", kind="details", message="request")
+    block()
+
+    def look():
+        app.look = current_request
+        context = app.handle('{"a": "x\'"}')
+        return context.inputs().named("x'").source
+
+    app.look = look
+    assert app.wsgi(environ(), lambda *_: None) == ["message"]

@@ -130,9 +130,9 @@ class WsgiEdge:
         self, status: AppValue, headers: AppValue, exc_info: AppValue = None
     ) -> Callable[[AppValue], object]:
         """What the app is given for `start_response`."""
+        if self.must_refuse or self._is_refused:
+            return self._write
         if self.is_begun or (self._head is not None and exc_info is None):
-            if self._is_refused:
-                return self._write
             if self.must_cut:
                 raise self.cut()
             # The server knows what it says of an app that begins twice.
@@ -151,9 +151,7 @@ class WsgiEdge:
     def answer(self, result: AppValue) -> AppValue:
         """What the server gets for what the app returned."""
         if self.must_refuse or self.must_cut:
-            # What it raises matters to nobody: the answer is not sent.
-            with suppress(Exception):
-                close(result)
+            _drop(result)
             if self.must_cut:
                 raise self.cut()
             return self.refuse()
@@ -176,7 +174,7 @@ class WsgiEdge:
         return bool(self._context.condemned) and self.is_begun and not self._is_refused
 
     def cut(self) -> Blocked:
-        """Count that the body ends here; for the server it must not look like an end."""
+        """Count that the body ends here; a server must not take it for an end."""
         protection.cut += not self._is_cut
         self._is_cut = True
         return Blocked(self._context.condemned)
@@ -270,8 +268,8 @@ class _Parts:
             return part
         # first, so that nothing of the app's is left should the server refuse as well
         self._parts = iter(())
-        with suppress(Exception):
-            self.close()
+        result, self._result = self._result, ()
+        _drop(result)
         self._parts = iter(edge.refuse())
         return next(self._parts)
 
@@ -288,6 +286,12 @@ class _SizedParts(_Parts):
 
     def __len__(self) -> int:
         return len(self._result)
+
+
+def _drop(result: AppValue) -> None:
+    """Close what is not sent; what that raises matters to nobody any more."""
+    with suppress(Exception):
+        close(result)
 
 
 def close(result: AppValue) -> None:

@@ -64,7 +64,7 @@ def _add_parameters(found: Collected, parameters: object) -> None:
     """What the framework took out of the path, by name or in order."""
     if issubclass(type(parameters), dict):
         # aiohttp's are of a class of its own
-        pairs = list(dict.copy(parameters).items())
+        pairs = list(dict.copy(parameters).items())  # pyright: ignore[reportArgumentType] - a dict
     elif type(parameters) is tuple or type(parameters) is list:
         pairs = [("", value) for value in parameters]
     else:
