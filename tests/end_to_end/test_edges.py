@@ -16,38 +16,70 @@ SERVERS = {
     "gunicorn sync": [*GUNICORN, "edges:application"],
     "gunicorn gthread": [*GUNICORN, "-k", "gthread", "edges:application"],
     "gunicorn gevent": [*GUNICORN, "-k", "gevent", "edges:application"],
+    "gunicorn sync, lazy": [*GUNICORN, "edges_lazy:application"],
+    "gunicorn gthread, lazy": [
+        *GUNICORN,
+        "-k",
+        "gthread",
+        "edges_lazy:application",
+    ],
     "wsgiref": ["serve_wsgiref", "{port}"],
+    "uwsgi, named by a probe": ["serve_uwsgi", "{port}", "edges"],
+    "uwsgi, flask": ["serve_uwsgi", "{port}", "edges_flask"],
     "uvicorn h11": [*UVICORN, "--http", "h11", "edges_asgi:application"],
     "uvicorn httptools": [*UVICORN, "--http", "httptools", "edges_asgi:application"],
     "hypercorn": [*HYPERCORN, "edges_asgi:application"],
     "django wsgi": [*GUNICORN, "edges_django:application"],
     "django asgi": [*UVICORN, "edges_django:asgi_application"],
 }
+WRITES = [
+    *("gunicorn sync", "gunicorn gthread", "gunicorn gevent", "gunicorn sync, lazy"),
+    *("wsgiref", "uwsgi, named by a probe"),
+]
 KEEPS_CONNECTIONS = {
-    *("gunicorn gthread", "gunicorn gevent", "hypercorn"),
+    *("gunicorn gthread", "gunicorn gevent", "gunicorn gthread, lazy", "hypercorn"),
     *("uvicorn h11", "uvicorn httptools", "django asgi"),
 }
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
+NAMED = """
+[[probe]]
+id = "own-app"
+target = "edges:application"
+request = { kind = "wsgi" }
+"""
+"""What an operator writes for an app that no pack knows, under a server in C."""
+
+
 @pytest.fixture
-def serve(start, remora_argv, make_environment, until, free_port):
+def serve(start, remora_argv, make_environment, until, free_port, tmp_path):
     """Starts a server with the agent; gives a client of it."""
     clients = []
+    named = tmp_path / "own.toml"
+    named.write_text(NAMED)
 
     def serve(*words, protect="off"):
         port = free_port()
         command = [word.replace("{port}", str(port)) for word in words]
         environ = make_environment(PYTHONDONTWRITEBYTECODE="1")
-        options = ["run", "--records", "/dev/null", "--protect", protect, "--"]
+        options = ["run", "--records", "/dev/null", "--protect", protect]
+        headers = {}
+        if words[0] == "serve_uwsgi":
+            options += ["--probes", named]
+            # it ends connections without a word of it
+            headers["connection"] = "close"
         environ["REMORA_TRUSTED_PROXIES"] = "127.0.0.0/8"
         process = start(
-            *(*remora_argv, *options, sys.executable, "-m", *command),
+            *(*remora_argv, *options, "--", sys.executable, "-m", *command),
             cwd=SITES,
             env=environ,
         )
         client = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30
+            base_url=f"http://127.0.0.1:{port}",
+            trust_env=False,
+            timeout=30,
+            headers=headers,
         )
         clients.append(client)
 
@@ -78,6 +110,8 @@ def test_a_condemned_request_gets_a_403_and_nothing_else_suffers(serve, name):
         assert page.status_code == 403
         assert "<code>" in page.text
         assert "secret" not in answer.text + page.text
+        if path == "early" and "flask" in name:
+            continue  # werkzeug does not ask for the parts that HEAD leaves out
         head = client.head(f"/{path}", headers={"accept": "text/html"})
         assert (head.status_code, head.content) == (403, b"")
         assert head.headers["content-length"] == str(len(page.content))
@@ -96,6 +130,20 @@ def test_a_condemned_request_gets_a_403_and_nothing_else_suffers(serve, name):
         address = stream.get_extra_info("client_addr")
         after = client.get("/fine").extensions["network_stream"]
         assert after.get_extra_info("client_addr") == address
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_what_is_written_and_not_returned_is_refused_or_cut(serve, name):
+    client = serve(*SERVERS[name])
+    assert client.get("/written").text == "part 0part 1part 2"
+    early = client.get("/written-early")
+    assert (early.status_code, "secret" in early.text) == (403, False)
+    try:
+        late = client.get("/written-late").text
+    except httpx.RemoteProtocolError:
+        late = ""
+    assert "secret" not in late
+    assert client.get("/written").text == "part 0part 1part 2"
 
 
 @pytest.mark.parametrize("name", ["gunicorn gthread", "gunicorn gevent", "uvicorn h11"])

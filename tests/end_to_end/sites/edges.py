@@ -73,6 +73,19 @@ def mine():
     return [request.actor, sorted(found)]
 
 
+def written(what, start):
+    """PEP 3333's older way: the body is written and not returned."""
+    write = start("200 OK", [("Content-Type", "text/plain")])
+    if what != "written-early":
+        write(b"part 0")
+    if what == "written":
+        write(b"part 1")
+        return [b"part 2"]
+    swallow()
+    write(b"secret")
+    return [b"secret"]
+
+
 def respond(what, start):
     """The answer of a route: bytes, or parts of it."""
     status = "500 Oops" if what == "caught-500" else "200 OK"
@@ -95,4 +108,6 @@ def application(environ, start_response):
     if what == "mine":
         start_response("200 OK", [("Content-Type", "application/json")])
         return [json.dumps([mine(), pool.submit(mine).result()]).encode()]
+    if what.startswith("written"):
+        return written(what, start_response)
     return respond(what, start_response)
