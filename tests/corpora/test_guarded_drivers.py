@@ -14,6 +14,9 @@ from remora.agent.probes import Probes
 from remora.agent.request import RequestContext, serve_request
 from remora.protocol import Instance
 
+pytestmark = pytest.mark.parametrize(
+    "database", ["sqlite", "postgresql", "mysql", "mysqlclient"], indirect=True
+)
 ATTACKS = ("x' OR '1'='1", "' UNION SELECT 1, 'a', 2 -- ", "nobody' OR 1=1 -- ")
 HONEST = ("bob", "O''Hara", "select or union", "1' ")
 
