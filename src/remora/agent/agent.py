@@ -238,12 +238,16 @@ def _read_packs(settings: Settings, carried: Mapping[str, bytes]) -> list[Probe]
         replace(probe, id=f"{packs.PREFIX}{probe.id}")
         for probe in read_probe_files((packs.FRAMEWORKS,), carried)
     ]
-    if settings.text("protect") != "off":
+    is_protected = settings.text("protect") != "off"
+    protection.keeps_stored = is_protected and settings.flag("stored_input")
+    if is_protected:
         # Late, because few processes have protection.
-        from remora.agent.control.protection import read_protection
+        from remora.agent.control.protection import read_protection, read_stored
 
         modes, allowed = settings.text("protect"), settings.texts("allowed_hosts")
         packed += read_protection(modes, allowed, carried)
+        if protection.keeps_stored:
+            packed += read_stored(carried)
     return packed
 
 

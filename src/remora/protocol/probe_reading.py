@@ -71,6 +71,7 @@ REQUEST_KEYS = (
     "user",
     "parameters",
     "message",
+    "rows",
 )
 """What expressions may say of a request."""
 

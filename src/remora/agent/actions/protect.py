@@ -131,6 +131,8 @@ class Judge:
         is_condemned = request.condemned and not request.ended
         if is_condemned and self._blocks and _is_refused(protect.detector, text):
             return Raise(_blocked(request))
+        if protection.stored is not None and protect.detector == "sql":
+            protection.stored.store(request, text, inputs)
         return None
 
     def _remember(self, text: str) -> None:

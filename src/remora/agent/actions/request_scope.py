@@ -126,6 +126,8 @@ class RequestScope:
             from remora.agent.request.edge import note_message
 
             note_message(context, said["message"])
+        if "rows" in said and protection.stored is not None:
+            protection.stored.meet(context, said["rows"])
         user = identifier_of(said.get("user"))
         if user and context.user is None:
             context.user = User(user, {})

@@ -30,12 +30,20 @@ def read_protection(
         if mode != "off":
             found = read_probe_files((packs.pack_file(pack),), carried)
             probes += [_turned(probe, pack, mode, allowed) for probe in found]
-    if probes:
-        for probe in read_probe_files((packs.pack_file(packs.THREADS),), carried):
-            probes.append(
-                replace(probe, id=f"{packs.PREFIX}{packs.THREADS}.{probe.id}")
-            )
-    return probes
+    return probes + _read_plain(packs.THREADS, carried) if probes else probes
+
+
+def read_stored(carried: Mapping[str, bytes]) -> list[Probe]:
+    """The probes that look for stored input in what databases give."""
+    return _read_plain(packs.STORED, carried)
+
+
+def _read_plain(pack: str, carried: Mapping[str, bytes]) -> list[Probe]:
+    """The probes of a pack that has no modes."""
+    return [
+        replace(probe, id=f"{packs.PREFIX}{pack}.{probe.id}")
+        for probe in read_probe_files((packs.pack_file(pack),), carried)
+    ]
 
 
 def _turned(probe: Probe, pack: str, mode: str, allowed: tuple[str, ...]) -> Probe:

@@ -34,6 +34,7 @@ def version(context: RequestContext) -> tuple[object, ...]:
         0 if body is None else body.version,
         id(context.source),
         id(_parameters(context)),
+        len(context.stored or ()),
     )
 
 
@@ -46,6 +47,8 @@ def gather(context: RequestContext) -> Inputs:
     add_headers(found, headers)
     if context.body is not None:
         _add_body(found, context.body, dict(headers).get("content-type", ""))
+    for text, sender in (context.stored or {}).copy().items():
+        found.add(text, "stored", sender)
     parts = [each for each in found.inputs if each.source in JOINED]
     inputs = Inputs(add_forms([*found.inputs, *join_parts(parts)]))
     inputs.cut = found.cut or inputs.cut
