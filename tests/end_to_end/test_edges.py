@@ -147,23 +147,28 @@ def test_what_is_written_and_not_returned_is_refused_or_cut(serve, name):
 
 
 @pytest.mark.parametrize("name", ["gunicorn gthread", "gunicorn gevent", "uvicorn h11"])
-def test_two_hundred_interleaved_users_and_their_threads_are_kept_apart(serve, name):
+def test_two_hundred_interleaved_users_their_tasks_and_threads_are_kept_apart(
+    serve, name
+):
     words = [*SERVERS[name], "--threads", "8"] if "gthread" in name else SERVERS[name]
     client = serve(*words, protect="block")
 
     def ask(number):
         address = f"10.0.{number // 100}.{number % 100}"
         headers = {"x-forwarded-for": f"6.6.6.6, {address}"}
-        said = client.get(f"/mine?q=x'{number}", headers=headers).json()
-        return said, address
+        account = f"&user=u{number}" if number % 2 else ""
+        said = client.get(f"/mine?q=x'{number}{account}", headers=headers).json()
+        return said, f"user:u{number}" if account else f"address:{address}"
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(ask, range(200)))
-    for number, (said, address) in enumerate(answers):
+    for number, (said, known_as) in enumerate(answers):
+        assert len(said) == 3
         for actor, texts in said:
-            assert actor == f"address:{address}"
+            assert actor == known_as
             assert f"x'{number}" in texts
-            assert all(text.lower().strip("x'\\") == str(number) for text in texts)
+            own = [text for text in texts if text.lower() != f"u{number}"]
+            assert all(text.lower().strip("x'\\") == str(number) for text in own)
 
 
 @pytest.mark.parametrize("name", ["django wsgi", "django asgi"])
