@@ -23,14 +23,22 @@ ASKS = {
 }
 
 
+WHO = """
+[[probe]]
+id = "who"
+target = "vault:rows"
+log = "{request.method} {request.path} {request.query['name']} {request.headers['x-a']}"
+"""
+
+
 @pytest.fixture
 def serve(protect_site):
     """Starts the server; gives a client of it and its attacks."""
     clients = []
 
-    def begin(mode="block"):
+    def begin(mode="block", **variables):
         words = (sys.executable, "vault_aiohttp.py", "{port}")
-        port, attacks = protect_site(*words, mode=mode)
+        port, attacks = protect_site(*words, mode=mode, **variables)
         clients.append(
             httpx.Client(
                 base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30
@@ -95,3 +103,12 @@ def test_watching_alone_reports_and_holds_nothing_back(serve, until):
     assert "secret eve" in answer.text
     (told,) = until(lambda: attacks(), "the record")
     assert (told["source"], told["blocked"]) == ("form", False)
+
+
+def test_expressions_know_a_request_that_nothing_protects(serve, until, tmp_path):
+    probes = tmp_path / "who.toml"
+    probes.write_text(WHO)
+    client, _ = serve("off", REMORA_PROBES=str(probes))
+    client.get("/query", params={"name": "bob"}, headers={"x-a": "b"})
+    (records,) = until(lambda: list(tmp_path.glob("attacks*.jsonl")), "a record")
+    until(lambda: "GET /query bob b" in records.read_text(), "the record")

@@ -119,8 +119,9 @@ def test_the_table_stays_as_large_as_it_is_and_forgets(table, monkeypatch) -> No
     monkeypatch.setattr(stored, "PLACES", 64)
     texts = [f"a'{number}" for number in range(300)]
     send(table, *texts)
-    send(table, "the' last")
     assert 0 < len(met(table, texts)) <= 64
+    # alone: forms of it might take its own place
+    table.store(RequestContext(), INSERT, Inputs([Input("the' last", "form", "n")]))
     assert met(table, ["the' last"]) != {}
 
 

@@ -69,8 +69,6 @@ class AiohttpEdge:
         self._writer: AppValue = request._payload_writer  # noqa: SLF001 - aiohttp has no other way
         self.is_websocket = False
         context.path = request.path
-        if context.raw_headers is None:
-            context.raw_headers = request.raw_headers
         payload = request._payload  # noqa: SLF001 - the same
         if context.body is None:
             context.body = watched_body(context)
