@@ -220,11 +220,8 @@ def test_a_server_that_cannot_send_the_refusal_gets_no_body_either() -> None:
 
     serve_request(RequestContext())
     app = WsgiApplication(lambda e, s: s("200 OK", []) and Body("condemn", b"secret"))
-    result = app({"wsgi.input": io.BytesIO()}, start)
     with pytest.raises(OSError, match="left"):
-        next(result)
-    with pytest.raises(StopIteration):
-        next(result)
+        app({"wsgi.input": io.BytesIO()}, start)
 
 
 class Body:
@@ -320,6 +317,36 @@ def test_an_input_is_watched_however_it_is_read() -> None:
     served = Server(app, **{"wsgi.input": stream})
     assert served.content == b"a\nb\nc\nd\ne\nf\ng\nh"
     assert served.context.body.content() == served.content
+
+
+def test_a_server_that_looks_at_the_head_before_any_part_finds_the_right_one() -> None:
+    heads: list[str] = []
+
+    def ask(body):
+        serve_request(RequestContext())
+        app = WsgiApplication(lambda e, s: s("200 OK", []) and body)
+        result = app({"wsgi.input": io.BytesIO()}, lambda s, *_: heads.append(s))
+        return len(heads), result
+
+    refused, result = ask(Body(b"", "condemn", b"secret"))
+    assert b"secret" not in b"".join(result)
+    body = Body(b"", b"one", b"two")
+    passed, result = ask(body)
+    assert list(result) == [b"one", b"two"]
+    assert (refused, passed, heads) == (1, 2, ["403 Forbidden", "200 OK"])
+
+
+def test_what_a_body_raises_at_its_beginning_is_raised_when_it_is_asked_for() -> None:
+    serve_request(RequestContext())
+    body = Body("raise")
+    app = WsgiApplication(lambda e, s: s("200 OK", []) and body)
+    result = app({"wsgi.input": io.BytesIO()}, lambda *_: None)
+    with pytest.raises(KeyError):
+        next(result)
+    with pytest.raises(StopIteration):
+        next(result)
+    result.close()
+    assert body.closed == 1
 
 
 def test_watching_alone_holds_nothing_back(protection) -> None:

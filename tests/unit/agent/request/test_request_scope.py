@@ -12,6 +12,7 @@ import pytest
 from remora.agent.request import current_request, current_user
 from remora.agent.request.context import protection
 from remora.agent.request.refused import RefusedActors
+from remora.agent.runtime import guard
 from remora.errors import Blocked
 
 NAME = "request_scope_app"
@@ -21,7 +22,10 @@ import asyncio
 
 def wsgi(environ, start_response):
     start_response("200 OK", [])
-    return [inner(environ)]
+    return body() if "lazy" in environ else [inner(environ)]
+
+def body():
+    yield look()
 
 def start_response(status, headers=()):
     return None
@@ -308,3 +312,15 @@ def test_messages_that_a_probe_meets_are_input(app, serve, block) -> None:
 
     app.look = look
     assert app.wsgi(environ(), lambda *_: None) == ["message"]
+
+
+def test_the_first_part_of_a_body_is_made_under_protection(app, serve, block) -> None:
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    serve(f"{NAME}:body", kind="details")
+    block()
+    app.look = lambda: (current_request(), threading.get_ident() in guard.busy)
+    body = app.wsgi({**environ(), "lazy": True}, lambda *_: None)
+    ((context, is_busy), _) = next(body), body.close()
+    assert context is not None
+    assert not is_busy
+    assert current_request() is None

@@ -161,7 +161,8 @@ class WsgiEdge:
         if kind in (list, tuple, self._file_wrapper) or not hasattr(kind, "__iter__"):
             self.open()
             return result
-        return (_SizedParts if hasattr(kind, "__len__") else _Parts)(self, result)
+        parts = _SizedParts if hasattr(kind, "__len__") else _Parts
+        return parts(self, result).begin()
 
     @property
     def must_refuse(self) -> bool:
@@ -233,45 +234,58 @@ class WsgiEdge:
 
 
 class _Parts:
-    """The parts of a body, the head let go before the first that is not empty."""
+    """The parts of a body that is made while it is sent."""
 
-    __slots__ = ("_edge", "_parts", "_result")
+    __slots__ = ("_edge", "_ending", "_first", "_parts", "_result")
 
     def __init__(self, edge: WsgiEdge, result: Iterable[AppValue]) -> None:
         self._edge = edge
         self._result: AppValue = result
-        self._parts: Iterator[AppValue] | None = None
+        self._parts: Iterator[AppValue] = iter(())
+        self._first: AppValue = None
+        self._ending: Exception | None = None
+
+    def begin(self) -> AppValue:
+        """Ask for the first part that is not empty: with it the head is decided.
+
+        Some servers (granian) look at the head before they ask for a part, so that is
+        done before they have the body. What is raised waits until they ask.
+        """
+        edge = self._edge
+        try:
+            self._parts = iter(self._result)
+            while not self._first and not edge.must_refuse:
+                self._first = edge.give(self._parts)
+        except Exception as error:  # noqa: BLE001 - raised when the server asks
+            self._ending = error
+        except BaseException:
+            self.close()
+            raise
+        if edge.must_refuse:
+            _drop(self)
+            return edge.refuse()
+        if self._ending is None or isinstance(self._ending, StopIteration):
+            self._open()
+        return self
+
+    def _open(self) -> None:
+        try:
+            self._edge.open()
+        except BaseException:
+            _drop(self)
+            raise
 
     def __iter__(self) -> Iterator[AppValue]:
         return self
 
     def __next__(self) -> AppValue:
-        edge = self._edge
-        if self._parts is None:
-            self._parts = iter(self._result)
-        if edge.is_begun:
-            return edge.go_on(self._parts)
-        part = None
-        try:
-            while not part and not edge.must_refuse:
-                part = edge.give(self._parts)
-        except StopIteration:
-            if not edge.must_refuse:
-                edge.open()
-                raise
-        except Exception:
-            # It may well be the block itself, on its way to the server.
-            if not edge.must_refuse:
-                raise
-        if not edge.must_refuse:
-            edge.open()
-            return part
-        # first, so that nothing of the app's is left should the server refuse as well
-        self._parts = iter(())
-        result, self._result = self._result, ()
-        _drop(result)
-        self._parts = iter(edge.refuse())
-        return next(self._parts)
+        if self._ending is not None:
+            ending, self._ending = self._ending, None
+            raise ending
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return self._edge.go_on(self._parts)
 
     def close(self) -> None:
         """Close what the app returned, once."""
