@@ -25,6 +25,7 @@ SERVERS = {
     ],
     "wsgiref": ["serve_wsgiref", "{port}"],
     "uwsgi, named by a probe": ["serve_uwsgi", "{port}", "edges"],
+    "uwsgi, lazy": ["serve_uwsgi", "{port}", "edges_lazy"],
     "uwsgi, flask": ["serve_uwsgi", "{port}", "edges_flask"],
     "uvicorn h11": [*UVICORN, "--http", "h11", "edges_asgi:application"],
     "uvicorn httptools": [*UVICORN, "--http", "httptools", "edges_asgi:application"],
@@ -34,7 +35,7 @@ SERVERS = {
 }
 WRITES = [
     *("gunicorn sync", "gunicorn gthread", "gunicorn gevent", "gunicorn sync, lazy"),
-    *("wsgiref", "uwsgi, named by a probe"),
+    *("wsgiref", "uwsgi, named by a probe", "uwsgi, lazy"),
 ]
 KEEPS_CONNECTIONS = {
     *("gunicorn gthread", "gunicorn gevent", "gunicorn gthread, lazy", "hypercorn"),
@@ -46,7 +47,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 NAMED = """
 [[probe]]
 id = "own-app"
-target = "edges:application"
+target = ["edges:application", "edges_lazy:application"]
 request = { kind = "wsgi" }
 """
 """What an operator writes for an app that no pack knows, under a server in C."""

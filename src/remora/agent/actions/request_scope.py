@@ -144,6 +144,16 @@ class WsgiEdgeSteps:
         self, call: Call, environ: AppValue, start_response: AppValue
     ) -> Outcome | None:
         """Watch the body; hand in a `start_response` that holds the head back."""
+        outcome = self.enter_lazily(call, environ, start_response)
+        request = current_request()
+        if outcome is None or request is None or not request.meet_list():
+            return outcome
+        return self._given(call.state.pop(_EDGE).refuse)
+
+    def enter_lazily(
+        self, call: Call, environ: AppValue, start_response: AppValue
+    ) -> Outcome | None:
+        """The same where the app is a generator function, which can return no body."""
         context = current_request()
         if not protection.watches or context is None or context.guarded:
             return None
@@ -153,11 +163,16 @@ class WsgiEdgeSteps:
         if not protection.blocks or type(environ) is not dict:
             return None
         context.guarded = True
-        edge = WsgiEdge(context, environ, start_response)
-        if context.meet_list():
-            return self._given(edge.refuse)
-        call.state[_EDGE] = edge
+        call.state[_EDGE] = edge = WsgiEdge(context, environ, start_response)
         return Arguments(start_response=edge.start_response)
+
+    def replace(self, call: Call, parts: AppValue) -> AppValue:
+        """What is given instead of the parts of such an app."""
+        edge, request = call.state.pop(_EDGE, None), current_request()
+        if edge is None or request is None:
+            return parts
+        request.meet_list()
+        return edge.answer(parts)
 
     def leave(self, call: Call, result: AppValue) -> Outcome | None:
         """Give the server what becomes of the app's answer."""

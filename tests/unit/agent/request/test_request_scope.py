@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 import threading
 from types import ModuleType
@@ -19,6 +20,7 @@ NAME = "request_scope_app"
 
 TEXT = """
 import asyncio
+import sys
 
 def wsgi(environ, start_response):
     start_response("200 OK", [])
@@ -53,6 +55,16 @@ def fails(environ):
 def stream(environ):
     yield look()
     yield look()
+
+def lazy(environ, start_response):
+    start_response("200 OK", [])
+    yield b""
+    yield look()
+    yield b"end"
+
+def lazy_with_frames(environ, start_response):
+    sys._getframe()
+    yield from lazy(environ, start_response)
 
 class Request:
     def __init__(self, method, path, user):
@@ -323,4 +335,63 @@ def test_the_first_part_of_a_body_is_made_under_protection(app, serve, block) ->
     ((context, is_busy), _) = next(body), body.close()
     assert context is not None
     assert not is_busy
+    assert current_request() is None
+
+
+@pytest.mark.parametrize("name", ["lazy", "lazy_with_frames"])
+def test_an_app_that_is_a_generator_function_has_an_edge_too(
+    app, serve, block, probes, name
+) -> None:
+    heads: list[str] = []
+
+    def ask(look) -> list[bytes]:
+        app.look = look
+        return list(getattr(app, name)(environ(), lambda s, *_: heads.append(s)))
+
+    def attack() -> bytes:
+        current_request().condemn("a test")
+        return b"secret"
+
+    code = getattr(app, name).__code__
+    serve(f"{NAME}:{name}", kind="wsgi")
+    block()
+    assert inspect.isgeneratorfunction(getattr(app, name))
+    assert ask(lambda: b"fine") == [b"fine", b"end"]
+    assert b"secret" not in b"".join(ask(attack))
+    assert heads == ["200 OK", "403 Forbidden"]
+    assert current_request() is None
+    probes.clear()
+    assert getattr(app, name).__code__ is code
+
+
+def test_a_listed_client_gets_no_part_of_an_app_that_is_a_generator_function(
+    app, serve, block, monkeypatch
+) -> None:
+    listed = RefusedActors()
+    listed.replace(["address:10.0.0.1"])
+    monkeypatch.setattr(protection, "listed", listed)
+    serve(f"{NAME}:lazy", kind="wsgi")
+    block()
+    app.look = pytest.fail
+    heads: list[str] = []
+    (page,) = app.lazy(environ(), lambda status, *_: heads.append(status))
+    assert heads == ["403 Forbidden"]
+    assert b"Forbidden" in page
+
+
+def test_a_generator_app_that_is_cut_or_closed_ends(app, serve, block) -> None:
+    serve(f"{NAME}:lazy", kind="wsgi")
+    block()
+    app.look = lambda: b"begun"
+    parts = app.lazy(environ(), lambda *_: None)
+    assert next(parts) == b"begun"
+    parts.close()
+    assert current_request() is None
+    contexts: list[object] = []
+    app.look = lambda: contexts.append(current_request()) or b"begun"
+    parts = app.lazy(environ(), lambda *_: None)
+    assert next(parts) == b"begun"
+    contexts[0].condemn("a test")
+    with pytest.raises(Blocked):
+        next(parts)
     assert current_request() is None
