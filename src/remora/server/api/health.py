@@ -13,7 +13,7 @@ from remora.server.api.answers import answer
 from remora.server.domain import BusyError, InstanceState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from starlette.requests import Request
 
@@ -87,77 +87,77 @@ class HealthApi:
 
 
 def _render(operations: Operations, sizes: Mapping[str, int]) -> str:
-    counters, instances = operations.counters, operations.instances
+    families = (
+        *_state(operations),
+        *_agents(operations),
+        *_traffic(operations),
+        *_outcomes(operations),
+        *_store(sizes),
+    )
+    return "".join(families)
+
+
+def _state(operations: Operations) -> Iterator[str]:
+    """What there is at this moment."""
+    instances, hub = operations.instances, operations.hub
     states = Counter(instances.state(known).value for known in instances.all())
     by_state = {state.value: states[state.value] for state in InstanceState}
+    yield _family("instances", "gauge", "Instances by state.", "state", by_state)
+    yield _single("probes", "gauge", "Probes.", len(operations.probes.all()))
+    yield _single("blocks", "gauge", "Blocked actors.", len(operations.blocks.all()))
+    yield _single("connections", "gauge", "Agents that listen.", hub.connection_count)
+    meaning = "Operators that watch records."
+    yield _single("watchers", "gauge", meaning, hub.watcher_count)
+
+
+def _agents(operations: Operations) -> Iterator[str]:
+    """What the agents of the living instances cost."""
+    instances = operations.instances
     told = [cost for each in instances.live() if (cost := instances.cost(each))]
-    return "".join(
+    for name, meaning, of in _COSTS:
+        yield _single(f"agents_{name}", "gauge", meaning, sum(map(of, told)))
+
+
+def _traffic(operations: Operations) -> Iterator[str]:
+    """What went through since the server started."""
+    counters = operations.counters
+    for name, meaning, count in (
+        ("pushes", "Sets of probes pushed.", counters.pushes),
+        ("records", "Records stored.", counters.records),
+        ("batches", "Batches stored.", counters.batches),
+        ("duplicate_batches", "Batches that came again.", counters.duplicate_batches),
+        ("pruned", "Records removed by age or size.", counters.pruned),
+    ):
+        yield _single(f"{name}_total", "counter", meaning, count)
+
+
+def _outcomes(operations: Operations) -> Iterator[str]:
+    """What became of records, requests and notices."""
+    counters = operations.counters
+    yield _attacks(counters.attacks)
+    for name, meaning, label, values in (
         (
-            _family("instances", "gauge", "Instances by state.", "state", by_state),
-            _single("probes", "gauge", "Probes.", len(operations.probes.all())),
-            _single(
-                "connections",
-                "gauge",
-                "Agents that listen.",
-                operations.hub.connection_count,
-            ),
-            _single(
-                "watchers",
-                "gauge",
-                "Operators that watch records.",
-                operations.hub.watcher_count,
-            ),
-            _single(
-                "pushes_total", "counter", "Sets of probes pushed.", counters.pushes
-            ),
-            _single("records_total", "counter", "Records stored.", counters.records),
-            _single("batches_total", "counter", "Batches stored.", counters.batches),
-            _single(
-                "duplicate_batches_total",
-                "counter",
-                "Batches that came again.",
-                counters.duplicate_batches,
-            ),
-            _family(
-                "dropped_total",
-                "counter",
-                "Records that agents dropped, by reason.",
-                "reason",
-                counters.drops,
-            ),
-            *(
-                _single(f"agents_{name}", "gauge", meaning, sum(map(of, told)))
-                for name, meaning, of in _COSTS
-            ),
-            _attacks(counters.attacks),
-            _family(
-                "notices_total",
-                "counter",
-                "Notices of attacks, by what became of them.",
-                "outcome",
-                counters.notices,
-            ),
-            _single("blocks", "gauge", "Blocked actors.", len(operations.blocks.all())),
-            _single(
-                "pruned_total",
-                "counter",
-                "Records removed by age or size.",
-                counters.pruned,
-            ),
-            _family(
-                "errors_total",
-                "counter",
-                "Requests refused or failed, by slug.",
-                "slug",
-                counters.errors,
-            ),
-            _single(
-                "store_bytes", "gauge", "Bytes in use in the store.", sizes["bytes"]
-            ),
-            _single("store_records", "gauge", "Records kept.", sizes["records"]),
-            _single("store_attacks", "gauge", "Attacks kept.", sizes["attacks"]),
-        )
-    )
+            "dropped",
+            "Records that agents dropped, by reason.",
+            "reason",
+            counters.drops,
+        ),
+        (
+            "notices",
+            "Notices of attacks, by what became of them.",
+            "outcome",
+            counters.notices,
+        ),
+        ("errors", "Requests refused or failed, by slug.", "slug", counters.errors),
+    ):
+        yield _family(f"{name}_total", "counter", meaning, label, values)
+
+
+def _store(sizes: Mapping[str, int]) -> Iterator[str]:
+    """How much is kept."""
+    yield _single("store_bytes", "gauge", "Bytes in use in the store.", sizes["bytes"])
+    yield _single("store_records", "gauge", "Records kept.", sizes["records"])
+    yield _single("store_attacks", "gauge", "Attacks kept.", sizes["attacks"])
 
 
 def _single(name: str, kind: str, meaning: str, value: float) -> str:
