@@ -44,7 +44,7 @@ class Keeping:
                 kept[name] = reason
                 attempts[name] = (successor, reason)
                 if self._told.get(name) != attempts[name]:
-                    self._trust.report(probe, f"kept: {reason}")
+                    self._trust.report(f"kept: {reason}", probe)
         self._told = attempts
         return kept
 

@@ -107,7 +107,7 @@ class Trust:
         if reason:
             if reason != self._complaint:
                 self._complaint = reason
-                self._report("", "", f"a policy is refused: {reason}")
+                self.report(f"a policy is refused: {reason}")
             return False
         assert policy is not None
         assert policy.signature is not None
@@ -172,7 +172,7 @@ class Trust:
             reason = self.refusal(probe, instance)
             if reason and probe.needs_trust:
                 refused[probe.id] = reason
-                self.report(probe, f"refused: {reason}")
+                self.report(f"refused: {reason}", probe)
         return refused
 
     def vouches_for(self, probe: Probe) -> bool:
@@ -183,10 +183,6 @@ class Trust:
             and self._vouched.get(probe.id) == signature
             and signature.expires_at > originals.time_ns()
         )
-
-    def report(self, probe: Probe, message: str) -> None:
-        """Record what was tried with a probe, and say it in the agent's own log."""
-        self._report(probe.id, probe.target.texts[0], message)
 
     def refusal(self, probe: Probe, instance: Instance) -> str:
         """Why this probe is not to be trusted; empty where it is."""
@@ -241,11 +237,15 @@ class Trust:
             return "its signature has expired: sign it again"
         return ""
 
-    def _report(self, probe_id: str, target: str, message: str) -> None:
+    def report(self, message: str, probe: Probe | None = None) -> None:
+        """Record what a server has tried, and say it in the agent's own log."""
         self._diagnostics.count("distrusted")
-        about = f"probe {probe_id!r}" if probe_id else "the server"
+        about, name, target = "the server", "", ""
+        if probe is not None:
+            name, target = probe.id, probe.target.texts[0]
+            about = f"probe {name!r}"
         self._diagnostics.say_once(f"{about}: {message}")
-        record = (make_refusal, probe_id, target, message, originals.time_ns())
+        record = (make_refusal, name, target, message, originals.time_ns())
         self._put(record, 500, True)
 
 
