@@ -63,7 +63,7 @@ def test_signed_protection_stays_until_a_signature_takes_it_away(obey) -> None:
         assert protection.blocks
         orders.apply([], [], 6)
         assert reason().endswith("; kept: the push that removes it is not signed")
-        # a server that restarts with older probes, and one that sends what cannot be read
+        # a server that restarts with older probes, and one that sends nonsense
         orders.apply([sink("watch")], [], 2)
         orders.apply([], [Status("p", State.FAILED, "needs a newer agent")], 7)
         assert [s.state.value for s in orders.statuses()] == ["installed"]
