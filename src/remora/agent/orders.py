@@ -41,6 +41,7 @@ class Orders:
         self._refused: RefusedActors | None = None
         self._last: tuple[list[Probe], list[Status], int] = ([], [], 0)
         self._actors: tuple[str, ...] = ()
+        self._doubtful: set[str] = set()
         self._looked_at = originals.time_ns()
 
     def apply(self, probes: list[Probe], refused: list[Status], revision: int) -> None:
@@ -56,7 +57,11 @@ class Orders:
         kept = self._keep(installed.keys(), wanted)
         changes = plan(installed, wanted, kept)
         registry.remove(changes.remove)
-        asked = (*changes.replace, *changes.add)
+        anew = [
+            p for p in wanted if p.id in self._doubtful and p == installed.get(p.id)
+        ]
+        self._doubtful = set()
+        asked = (*changes.replace, *changes.add, *anew)
         # before the registry's lock is taken: verifying imports a library
         distrusted, terms = self._distrust(asked)
         registry.add(asked, self._parts.settings.text("allow"), distrusted, terms)
@@ -150,13 +155,11 @@ class Orders:
         """
         trust = self._find_trust()
         if trust is not None and trust.accept_policy(policy, self._parts.instance):
-            own = {probe.id for probe in self._parts.files} | self._parts.pack_ids()
-            unsigned = [
+            self._doubtful = {
                 name
                 for name, probe in self._parts.probes.installed().items()
-                if name not in own and probe.needs_trust and probe.signature is None
-            ]
-            self._parts.probes.remove(unsigned)
+                if probe.needs_trust and probe.signature is None
+            }
 
     def statuses(self) -> list[Status]:
         """One status for each id, as the server knows ids: a refusal comes last."""

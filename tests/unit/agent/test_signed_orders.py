@@ -222,6 +222,43 @@ def test_a_block_list_is_obeyed_while_a_policy_grants_it_and_why_not_is_said(
     )
 
 
+def test_a_new_policy_leaves_no_gap_in_what_it_grants_again(obey) -> None:
+    obey(
+        """
+        remora.start(**options)
+        orders = Orders(agent._agent.parts)
+        orders.obey_policy(policy("block"))
+        orders.apply([sink()], [], 1)
+        assert protection.blocks
+        orders.obey_policy(policy("block", "raise"))
+        assert protection.blocks and execute.__code__ is not code
+        orders.apply([sink()], [], 2)
+        assert protection.blocks and execute.__code__ is not code
+        orders.obey_policy(policy("raise"))
+        orders.apply([sink()], [], 3)
+        assert not protection.blocks and execute.__code__ is code
+        assert "grants raise and not block" in reason()
+        remora.stop()
+        """
+    )
+
+
+def test_a_signed_removal_counts_after_a_restart_that_keeps_its_numbers(obey) -> None:
+    obey(
+        """
+        os.environ["REMORA_STATE"] = "remora.state"
+        block = signed(sink())
+        off = signed(sink("off"))
+        for push, words in (([block], "at 1 place"), ([off], "mode = 'off'"),
+                            ([block], "an earlier version")):
+            remora.start(**options)
+            Orders(agent._agent.parts).apply(push, [], 1)
+            assert words in reason(), reason()
+            remora.stop()
+        """
+    )
+
+
 def test_what_a_policy_lets_a_server_block_ends_with_it(obey) -> None:
     obey(
         """
