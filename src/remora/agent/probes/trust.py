@@ -21,7 +21,7 @@ from remora.agent.targets import compiled_home
 from remora.errors import RemoraError
 from remora.protocol import PREFIX, signed_bytes
 from remora.protocol.policy import parse_policy, policy_bytes
-from remora.values import frozen
+from remora.values import frozen, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -88,7 +88,7 @@ class Trust:
         self._put = put
         self._diagnostics = diagnostics
         self._ledger = Ledger(state, diagnostics)
-        self._vouched: dict[str, Signature] = {}
+        self._vouched: dict[str, Probe] = {}
         self._policy: Policy | None = None
         self._complaint = ""
 
@@ -155,10 +155,10 @@ class Trust:
 
     def ends_between(self, before: int, now: int) -> bool:
         """Whether the policy, or a signature that counts here, ended in that time."""
-        signatures = list(self._vouched.values())
-        if self._policy is not None and self._policy.signature is not None:
+        signatures = [probe.signature for probe in self._vouched.values()]
+        if self._policy is not None:
             signatures.append(self._policy.signature)
-        return any(before < each.expires_at <= now for each in signatures)
+        return any(each and before < each.expires_at <= now for each in signatures)
 
     def refuse_all(self, probes: Iterable[Probe], instance: Instance) -> dict[str, str]:
         """The reasons by id, each reported; nothing for a probe that may be trusted.
@@ -180,7 +180,7 @@ class Trust:
         signature = probe.signature
         return (
             signature is not None
-            and self._vouched.get(probe.id) == signature
+            and self._vouched.get(probe.id) == replace(probe, expires_at=0)
             and signature.expires_at > originals.time_ns()
         )
 
@@ -196,7 +196,7 @@ class Trust:
         if reason := self._past(probe.id, signature):
             return reason
         self._ledger.accept(probe.id, signature.sequence)
-        self._vouched[probe.id] = signature
+        self._vouched[probe.id] = replace(probe, expires_at=0)  # that is not signed
         return ""
 
     def _past(self, identifier: str, signature: Signature) -> str:

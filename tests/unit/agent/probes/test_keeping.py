@@ -183,6 +183,24 @@ def test_an_unsigned_one_in_mode_watch_goes_with_its_push(app) -> None:
     assert app.bench.probes.installed() == {}
 
 
+def test_a_signature_of_something_else_vouches_for_nothing(app) -> None:
+    look = signed(parse_probe({"id": "p", "target": "shop_kept:execute", "log": "x"}))
+    app.push(look)
+    app.push(replace(sink("watch"), signature=look.signature))
+    assert app.mode == "watch"
+    app.push()
+    assert app.bench.probes.installed() == {}
+
+
+def test_an_end_that_the_server_sets_changes_nothing_of_that(app) -> None:
+    block = signed(sink())
+    app.push(block)
+    app.push(replace(block, expires_at=originals.time_ns() + 10**9))
+    assert app.records == []
+    app.push()
+    assert app.mode == "block"
+
+
 def test_what_was_never_in_force_is_not_kept(app) -> None:
     app.push(signed(sink(), Ed25519PrivateKey.generate()))
     assert "not in this app's" in app.reason
