@@ -118,3 +118,43 @@ def test_signed_protection_outlives_its_server_and_goes_with_the_key(
     )
     assert again.returncode == 1
     assert "an earlier version" in again.stdout
+
+
+def test_a_block_list_waits_for_a_policy_and_the_list_of_instances_says_so(
+    server, operator, start_child, remora_command, tmp_path, until
+):
+    key, policy = str(tmp_path / "signing.pem"), tmp_path / "policy.toml"
+    policy.write_text('unsigned = ["refuse"]\n')
+    made = remora_command("key", "new", "--out", key)
+    child = start_child(
+        server.options("shop"), SOURCE, REMORA_PUBLIC_KEY=made.stdout.strip()
+    )
+    operator.connected("shop")
+    where = ("--server", server.url)
+    options = {"REMORA_TOKEN_FILE": str(server.token_file("operator"))}
+    blocked = remora_command("users", "block", "user:mallory", *where, **options)
+    assert blocked.returncode == 0, blocked.stdout + blocked.stderr
+
+    def is_refused():
+        # a module that another thread imports may not have its names yet
+        return child.ask(
+            "getattr(__import__('sys').modules.get('remora.agent.request.refused'),"
+            " 'refused_actors', None) is not None and __import__('sys').modules"
+            "['remora.agent.request.refused'].refused_actors.hold('user:mallory')"
+        )
+
+    def note():
+        (instance,) = operator.instances(app="shop")
+        return instance["note"]
+
+    until(lambda: "block list is ignored" in note(), "the note of the instance")
+    shown = remora_command("ps", *where, **options).stdout
+    assert "it has a REMORA_PUBLIC_KEY and no policy" in shown
+    assert not is_refused()
+
+    sent = remora_command(
+        "key", "policy", str(policy), "--key", key, "--send", *where, **options
+    )
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    until(is_refused, "the list to be obeyed")
+    until(lambda: not note(), "the note to go")
