@@ -190,9 +190,8 @@ def test_a_block_list_is_obeyed_while_a_policy_grants_it_and_why_not_is_said(
         parts = agent._agent.parts
         orders = Orders(parts)
         def ignored():
-            agent._agent._tick()
             shown = remora.status()["protection"]["ignored"]
-            assert parts.instance.note == shown
+            assert parts.complaint == shown
             return shown
         orders.refuse(("user:a",))
         orders.refuse(("user:a",))
