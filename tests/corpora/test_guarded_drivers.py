@@ -6,7 +6,7 @@ import pytest
 
 import remora
 from remora.agent.capture import SecretNames
-from remora.agent.control.protection import read_protection
+from remora.agent.control.protection import read_packs
 from remora.agent.diagnostics import Diagnostics
 from remora.agent.hooks import HookTable
 from remora.agent.modules import ModuleStore
@@ -31,7 +31,7 @@ def guarded():
         lambda: instance,
         lambda: None,
     )
-    probes.add(read_protection("sql=block", (), {}))
+    probes.add(read_packs({"sql": "block"}, (), {}))
     yield
     probes.clear()
     store.stop()

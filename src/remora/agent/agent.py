@@ -56,12 +56,14 @@ if TYPE_CHECKING:
     from remora.agent.capture import ShapeRedactor
     from remora.agent.config import Settings
     from remora.agent.control import Link
+    from remora.agent.control.protection import Protection
     from remora.agent.interception import AppValue, PhaseName
     from remora.agent.probes.trust import Terms, Trust
     from remora.agent.reporting import AppLog, ServerSink
     from remora.agent.request.refused import RefusedActors
     from remora.agent.runtime.kill_file import KillFile
     from remora.protocol import Instance, Probe
+    from remora.protocol.protection import ProtectionState
 
 TICK_S = 0.5
 """Between two rounds of housekeeping: aggregates, expiry, modules without a loader."""
@@ -104,6 +106,8 @@ class Agent:
         self._restarts = False
         self._trust: Trust | None = None
         self._refused: RefusedActors | None = None
+        self._carried: Mapping[str, bytes] = {}
+        self._guarding: Protection | None = None
         self._held: list[RLock] = []
         self._undo: list[Callable[[], None]] = []
         self.probes.off = off_reason(settings)
@@ -145,12 +149,10 @@ class Agent:
             replace(probe, id=f"{packs.PREFIX}{probe.id}")
             for probe in read_probe_files((packs.FRAMEWORKS,), carried)
         ]
-        if settings.text("protect") != "off":
-            # Late, because few processes have protection.
-            from remora.agent.control.protection import read_protection
-
-            modes, allowed = settings.text("protect"), settings.texts("allowed_hosts")
-            packed += read_protection(modes, allowed, carried)
+        guarding: Protection | None = None
+        if settings.text("protect") != "off" or settings.texts("rules"):
+            guarding = _make_protection(self.probes, settings, carried)
+            packed += guarding.wanted()
         if settings is not self.settings:
             self.settings = settings
             self.diagnostics.close()
@@ -179,6 +181,9 @@ class Agent:
         )
         self.worker.add(Housekeeping(self._tick, self.probes.ship))
         self.files = files
+        self._carried, self._guarding = carried, guarding
+        if guarding is not None:
+            guarding.obey_own()
         self.probes.add([*packed, *files])
         if not facts.CAN_SWAP_CODE:
             self.diagnostics.say(
@@ -226,6 +231,7 @@ class Agent:
         for handle in self.handles:
             handle.remove()
         self.probes.clear()
+        protection.rules = None
         protection.turn("off")
         for undo in reversed(self._undo):
             undo()
@@ -236,6 +242,8 @@ class Agent:
     def _tick(self) -> None:
         self.store.look()
         self.probes.tick()
+        if self._guarding is not None:
+            self._guarding.tick()
         if protection.complaint != self.instance.note and not self.master:
             self._complain()
         if self._kill_file is None:
@@ -297,6 +305,8 @@ class Agent:
         self._held = []
         guard.forget_other_threads()
         protection.begin_anew()
+        if self._guarding is not None:
+            self._guarding.begin_anew()
         parent = self.instance if self.master else None
         self.master = ""
         self.instance = make_instance(self.settings, master=parent, why="")
@@ -340,6 +350,28 @@ class Agent:
             self._undo.append(refused_actors.clear)
         if self._refused is not None:
             self._refused.replace(actors)
+
+    def rule(self, rules: object) -> None:
+        """Let the server's rules of protection hold, as far as the app lets it."""
+        if rules and self._guarding is None:
+            self._begin_guarding()
+        if self._guarding is not None:
+            self._guarding.obey(rules)
+
+    def _begin_guarding(self) -> Protection:
+        """Late, in an app that has no protection of its own."""
+        made = _make_protection(self.probes, self.settings, self._carried)
+        self._guarding = made
+        return made
+
+    def protection(self) -> ProtectionState | None:
+        """How this process is protected, where it is."""
+        guarding = self._guarding
+        if guarding is None:
+            if not protection.watches:
+                return None
+            guarding = self._begin_guarding()
+        return guarding.state(self.probes.statuses())
 
     def _distrust(
         self, probes: Iterable[Probe]
@@ -535,6 +567,15 @@ class Agent:
         """No root of the interpreter may lead through us to what the app holds."""
         self.probes.hooks.abandon()
         self.store.stop()
+
+
+def _make_protection(
+    probes: Probes, settings: Settings, carried: Mapping[str, bytes]
+) -> Protection:
+    # Late, because few processes have protection.
+    from remora.agent.control.protection import Protection
+
+    return Protection(probes, settings, carried)
 
 
 def _acquire(locks: Iterable[RLock], timeout_s: float) -> list[RLock]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from remora.agent.diagnostics import Diagnostics
     from remora.agent.reporting import Answer, Client, Stream
     from remora.protocol import Cost, Instance, Probe, Status
+    from remora.protocol.protection import ProtectionState
 
 STATUS_S = 5.0
 """Between two looks at the counters (docs/protocol.md, section Status)."""
@@ -77,6 +78,14 @@ class Listener(Protocol):
 
     def refuse(self, actors: tuple[str, ...]) -> None:
         """These are all whose requests are to be refused."""
+        ...
+
+    def rule(self, rules: object) -> None:
+        """These are all the rules of protection; they are not read yet."""
+        ...
+
+    def protection(self) -> ProtectionState | None:
+        """How this process is protected, where it is."""
         ...
 
     def statuses(self) -> list[Status]:
@@ -282,6 +291,7 @@ class Link:
                 self._listener.obey_policy(push.policy)
             self._listener.refuse(push.blocked)
             self._listener.apply(list(push.probes), list(push.refused), push.revision)
+            self._listener.rule(push.rules)
             self._revision = push.revision
             self._has_news = True
         elif event.name == "query":
@@ -323,8 +333,11 @@ class Link:
         self._has_news = False
         revision = self._revision
         parts = self._book.news(self._listener.statuses(), revision)
+        guarded = self._listener.protection()
         now = yield Wait()
-        if not parts and now >= self._cost_due_at:
+        if not parts and (
+            now >= self._cost_due_at or self._book.is_news_of_protection(guarded)
+        ):
             parts = [[]]
         for statuses in parts:
             message: dict[str, object] = {
@@ -332,9 +345,11 @@ class Link:
                 "statuses": [status.to_json() for status in statuses],
                 "cost": self._listener.cost().to_json(),
             }
+            if guarded is not None:
+                message["protection"] = guarded.to_json()
             if (yield from self._post("statuses", message)):
                 self._cost_due_at = now + COST_S
-                self._book.acknowledged(statuses, revision)
+                self._book.acknowledged(statuses, revision, guarded)
         if self._is_ending and self._registered is not None:
             yield from self._post("goodbye", {"reason": "the process ends"})
             self._registered = None

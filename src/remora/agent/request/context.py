@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from remora.agent.request.body import Body
     from remora.agent.request.held import Held
     from remora.agent.request.refused import RefusedActors
+    from remora.agent.request.rules import RuleBook
     from remora.detection import Inputs
 
     Mode = Literal["off", "watch", "block"]
@@ -172,8 +173,8 @@ class Protection:
     """How far requests are protected in this process, and what was seen of them.
 
     While nothing `watches`, no body is observed; while nothing `blocks`, no response is
-    held back. Whoever installs protect probes turns it. `undo` takes back what was put
-    before apps.
+    held back. Whoever installs protect probes turns it. `rules` change the modes of
+    single attacks. `undo` takes back what was put before apps.
     """
 
     __slots__ = (
@@ -183,6 +184,7 @@ class Protection:
         "outside",
         "refused",
         "requests",
+        "rules",
         "sources",
         "undo",
         "watches",
@@ -192,6 +194,7 @@ class Protection:
         self.watches = False
         self.blocks = False
         self.listed: RefusedActors | None = None
+        self.rules: RuleBook | None = None
         self.sources: ModuleType | None = None
         self.requests = 0
         self.outside = 0

@@ -63,8 +63,31 @@ def test_frames_of_the_app_come_first_and_show_their_lines(tmp_path) -> None:
     ]
     frames = order_stack(stack)
     assert [frame["function"] for frame in frames] == ["h", "j", "f", "g", "i"]
-    assert [frame["source"] for frame in frames[:2]] == ["two = 'ü'", ""]
+    assert [frame["source"] for frame in frames[:2]] == ["    two = 'ü'", ""]
     assert [frame["own"] for frame in frames] == [True, True, False, False, False]
+
+
+def test_the_line_to_mend_comes_with_its_neighbours_and_without_their_secrets(
+    tmp_path,
+) -> None:
+    own = tmp_path / "shop.py"
+    own.write_text(
+        "import db\n\n\ndef find(name):\n"
+        "\tdb.connect(password='hunter2', host='db')\n"
+        '\tAPI_KEY: str = "k1"\n'
+        "\trun(f\"SELECT '{name}'\")\n"
+        "\treturn {'token': b'abc', 'rows': 'all'}\n"
+    )
+    (frame, other) = order_stack([(str(own), 7, "find"), (str(own), 4, "<module>")])
+    assert frame["source"] == "        run(f\"SELECT '{name}'\")"
+    assert frame["before"] == [
+        "",
+        "def find(name):",
+        "        db.connect(password='(redacted)', host='db')",
+        "        API_KEY: str = '(redacted)'",
+    ]
+    assert frame["after"] == ["        return {'token': b'(redacted)', 'rows': 'all'}"]
+    assert "before" not in other
 
 
 def test_a_line_follows_its_file_and_odd_files_have_none(tmp_path) -> None:
