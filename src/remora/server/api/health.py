@@ -10,14 +10,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from remora.server.api.answers import answer
-from remora.server.domain import BusyError, InstanceState
+from remora.server.domain import BusyError, InstanceState, detector_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from starlette.requests import Request
 
     from remora.protocol import Cost
+    from remora.server.domain import GuardedApp
     from remora.server.operations import Operations
 
 READY_S = 2.0
@@ -131,6 +132,15 @@ def _render(operations: Operations, sizes: Mapping[str, int]) -> str:
             ),
             _attacks(counters.attacks),
             _family(
+                "attacks_excepted_total",
+                "counter",
+                "Attacks that a rule let pass, by detector.",
+                "detector",
+                counters.excepted,
+            ),
+            *_guarding(operations.rules.guarded()),
+            _single("rules", "gauge", "Rules.", len(operations.rules.all())),
+            _family(
                 "notices_total",
                 "counter",
                 "Notices of attacks, by what became of them.",
@@ -157,6 +167,24 @@ def _render(operations: Operations, sizes: Mapping[str, int]) -> str:
             _single("store_records", "gauge", "Records kept.", sizes["records"]),
             _single("store_attacks", "gauge", "Attacks kept.", sizes["attacks"]),
         )
+    )
+
+
+def _guarding(apps: Sequence[GuardedApp]) -> Iterator[str]:
+    """Sums over the living instances, by the names of detectors and modes."""
+    modes: Counter[tuple[str, str]] = Counter()
+    for pack in (pack for app in apps for pack in app.packs.values()):
+        for mode, count in pack.modes.items():
+            modes[detector_label(pack.detector), mode] += count
+    yield _head("guarded", "gauge", "Packs in instances, by detector and mode.")
+    for (detector, mode), count in sorted(modes.items()):
+        yield f'remora_guarded{{detector="{detector}",mode="{mode}"}} {count}\n'
+    unprotected = sum(sum(app.complaints.values()) for app in apps)
+    yield _single(
+        "unprotected_instances",
+        "gauge",
+        "Instances with protection whose requests are not seen.",
+        unprotected,
     )
 
 
