@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from remora.agent.request.refused import RefusedActors
     from remora.agent.runtime.kill_file import KillFile
     from remora.protocol import Instance, Probe
-    from remora.protocol.protection import ProtectionState
+    from remora.protocol.protection import ProtectionState, RuleState
 
 TICK_S = 0.5
 """Between two rounds of housekeeping: aggregates, expiry, modules without a loader."""
@@ -462,12 +462,17 @@ class Agent:
             "requests": protection.requests,
             "refused": protection.refused,
             "cut": protection.cut,
+            "rules": [rule.to_json() for rule in self._rule_states()],
             "probes": [
                 status.to_json()
                 for status in self.probes.statuses()
                 if (probe := installed.get(status.probe)) and probe.protect is not None
             ],
         }
+
+    def _rule_states(self) -> tuple[RuleState, ...]:
+        guarding = self._guarding
+        return () if guarding is None else guarding.rule_states()
 
     def note_start(self, before: tuple[int, int]) -> None:
         """Keep what the process has used since `before`: this was our start."""

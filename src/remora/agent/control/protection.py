@@ -196,15 +196,19 @@ class Protection:
             if probe is not None and probe.protect is not None:
                 key = (_pack_of(probe.id), probe.protect.family)
                 groups.setdefault(key, []).append((probe, status))
-        rules = [*self._unread, *map(self._rule_state, self._asked)]
         return ProtectionState(
             self._settings.text("protect"),
             protection.complaint,
             protection.requests,
             protection.refused,
             tuple(self._pack_state(*key, entries) for key, entries in groups.items()),
-            tuple(rules),
+            self.rule_states(),
         )
+
+    def rule_states(self) -> tuple[RuleState, ...]:
+        """What became of each rule: of the app's own, and of the server's."""
+        rules = (*self._own, *self._asked)
+        return (*self._unread, *map(self._rule_state, rules))[:RULES_LIMIT]
 
     def _rule_state(self, rule: Rule) -> RuleState:
         decided = self._book.decided.get(rule.id, 0)
