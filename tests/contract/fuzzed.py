@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from remora.protocol import probe
+from remora.protocol import probe_reading
 
 WHOLE = {
     "id": "p",
@@ -55,7 +55,7 @@ VALUES = st.recursive(
 def fuzzed(draw):
     """A whole probe in which one field, or one entry of a field, is something else."""
     table = dict(WHOLE)
-    key = draw(st.sampled_from([*sorted(probe._READERS), "colour"]))
+    key = draw(st.sampled_from([*sorted(probe_reading._READERS), "colour"]))
     value = table.get(key)
     if isinstance(value, dict) and draw(st.booleans()):
         entry = draw(st.sampled_from([*value, "other"]))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bdb
 import functools
+import inspect
+import io
+import pdb  # noqa: T100 - a debugger is what this is about
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from unittest import mock
@@ -205,3 +209,35 @@ def test_code_replaced_below_us_by_assignment_stays_theirs(
     assert app.function.__code__ is theirs
     undo()
     assert app.function(1) == (1, 2)
+
+
+def debug(call: Callable[[], object], *commands: str) -> str:
+    """What pdb says to these commands while it runs a call."""
+    typed, said = io.StringIO("\n".join(commands) + "\n"), io.StringIO()
+    bdb.Breakpoint.clearBreakpoints()  # they are numbered from 1 on again
+    debugger = pdb.Pdb(stdin=typed, stdout=said, nosigint=True, readrc=False)
+    debugger.use_rawinput = False
+    debugger.runcall(call)
+    return said.getvalue()
+
+
+def test_pdb_shows_the_function_as_it_is(
+    app: ModuleType, hook: Hook, seen: list[object]
+) -> None:
+    lines, first = inspect.getsourcelines(app.function)
+    body = f"{app.__file__}:{first + len(lines) - 1}"
+    at_body = (f"tbreak {body}", "continue", "args", "next", "p __return__", "continue")
+    stepping = ("step",) * 8 + ("continue",)
+
+    def call() -> object:
+        return app.function(1)
+
+    bare, bare_steps = debug(call, *at_body), debug(call, *stepping)
+    assert "value = 1" in bare
+    assert "(1, 2)" in bare
+    handle = hook("function", pre=lambda value: seen.append(value))
+    assert debug(call, *at_body) == bare
+    assert "return judge(value), extra" in debug(call, *stepping, "continue")
+    assert seen == [1, 1]
+    handle.remove()
+    assert debug(call, *stepping) == bare_steps

@@ -418,8 +418,16 @@ class Child:
 
     def ask(self, text):
         """Run statements, or an expression for its value; raises what they raise."""
+        self.begin(text)
+        return self.end()
+
+    def begin(self, text):
+        """As `ask`, without the answer."""
         self.process.popen.stdin.write(text.encode() + b"\0")
         self.process.popen.stdin.flush()
+
+    def end(self):
+        """The answer of what was begun."""
         line = self.process.popen.stdout.readline()
         assert line, self.process.said()
         return value_of(line)

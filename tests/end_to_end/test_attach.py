@@ -343,6 +343,26 @@ def test_a_probe_that_the_agent_refuses_is_said_and_nothing_stays(
     assert child.finish() == 0
 
 
+def test_what_was_given_up_in_a_c_call_leaves_nothing_for_the_next_one(
+    start_child, settings, parcel, until
+):
+    child = start_child(None, INSIDE + "import ctypes\n", python=(BARE,))
+    before = child.ask("facts()")
+    child.begin("ctypes.PyDLL(None).usleep(3_000_000)")
+    for _ in range(3):
+        with pytest.raises(AttachTimeoutError, match="did not let go of the interp"):
+            attach(child.pid, settings, parcel, timeout_s=0.5, say=print)
+    assert child.end() == 0
+    until(
+        lambda: child.ask("facts()")["threads"] == before["threads"],
+        "the threads of what was given up to leave",
+    )
+    assert child.ask("facts()") == before
+    report = attach(child.pid, settings, parcel, timeout_s=30, say=print)
+    assert report.state == "started"
+    assert child.finish() == 0
+
+
 def test_ctrl_c_ends_the_waiting_and_not_the_program(
     park, start, remora_argv, settings, get_in, until, tmp_path
 ):

@@ -7,7 +7,7 @@ HELD = (
     "(late := getattr(__import__('sys').modules.get('remora.agent.request.refused'),"
     " 'refused_actors', None)) is not None and late.hold('user:alice')"
 )
-"""The agent imports it late, in a thread: it may be there without its names yet."""
+"""The agent imports it late, in a thread: it may be there without its names."""
 
 
 def test_a_block_reaches_every_worker_of_its_app_and_goes_again(

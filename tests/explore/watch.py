@@ -22,6 +22,7 @@ from typing import Any
 
 import remora
 from remora.agent import agent
+from remora.agent.orders import Orders
 from remora.agent.targets import is_trampoline
 from remora.protocol import Probe, parse_probe
 
@@ -102,7 +103,9 @@ def probes_for_all() -> list[Probe]:
 
 def probe_for_each() -> list[Probe]:
     """One probe a point, the phases in turn."""
-    answer = agent._agent.answer({"kind": "points", "pattern": TARGETS, "limit": 5000})
+    answer = Orders(agent._agent.parts).answer(
+        {"kind": "points", "pattern": TARGETS, "limit": 5000}
+    )
     assert not answer["more"], answer
     return [
         parse_probe(
@@ -127,7 +130,7 @@ class Churn(threading.Thread):
         self.changes = 0
 
     def run(self) -> None:
-        registry = agent._agent.probes
+        registry = agent._agent.parts.probes
         while not self.over.is_set():
             for probe in self.probes:
                 registry.remove([probe.id])
@@ -150,7 +153,7 @@ class Watch:
             return
         remora.start(app="explore", records=os.devnull, log="off", allow="observe")
         probes = probes_for_all() if MODE == "all" else probe_for_each()
-        agent._agent.probes.add(probes)
+        agent._agent.parts.probes.add(probes)
         if MODE == "churn":
             self.churn = Churn(probes)
             self.churn.start()
@@ -178,7 +181,7 @@ class Watch:
         """What the probes say of themselves, summed up."""
         if MODE == "bare":
             return {}
-        statuses = agent._agent.probes.statuses()
+        statuses = agent._agent.parts.probes.statuses()
         own = [s for s in statuses if not s.probe.startswith("pack:")]
         refused = {
             row.site: row.why for s in own for row in s.sites if row.mechanism == "none"

@@ -139,7 +139,7 @@ def test_a_fork_in_the_middle_of_our_own_lock_leaves_the_child_free(run_app):
 
         remora.start(records="records.jsonl")
         remora.hook("__main__:f", pre=lambda a: None)
-        probes = agent._agent.probes
+        probes = agent._agent.parts.probes
         import threading
         held, done = threading.Event(), threading.Event()
 

@@ -73,7 +73,7 @@ stuck = threading.Event()
 def hang():
     stuck.set()
     threading.Event().wait()
-agent._agent.store.look = hang
+agent._agent.parts.store.look = hang
 f(1)
 assert stuck.wait(20)
 open("off", "w").close()
@@ -112,7 +112,7 @@ from remora.agent.runtime import kill_file
 kill_file.LOOK_S = 0.0
 handle = remora.hook("__main__:f", pre=lambda a: None)
 import remora.agent.agent as agent
-probes = agent._agent.probes
+probes = agent._agent.parts.probes
 with probes._lock:
     open("off", "w").close()
     gc.collect()

@@ -10,7 +10,7 @@ import remora.errors
 from remora.agent import config
 from remora.agent.capture import FRAMES_WITH_LOCALS
 from remora.agent.request.held import HELD_BYTES, HELD_RECORDS
-from remora.protocol import STATES, UNMET_LIMIT, count, override, probe, span
+from remora.protocol import STATES, UNMET_LIMIT, count, override, probe_reading, span
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -76,7 +76,7 @@ def test_every_message_a_user_can_meet_has_a_paragraph():
 
 def test_every_key_of_a_probe_is_described():
     page = read("reference/probes.md")
-    keys = {*probe._READERS, *probe.REQUEST_KEYS}
+    keys = {*probe_reading._READERS, *probe_reading.REQUEST_KEYS}
     assert {key for key in keys if f"`{key}`" not in page} == set()
 
 
@@ -96,14 +96,24 @@ def test_every_setting_is_described():
 
 def test_bounds_that_the_pages_state_are_those_of_the_code():
     page = read("reference/probes.md")
-    assert f"up to {probe.NOTES_LIMIT} names" in page
+    assert f"up to {probe_reading.NOTES_LIMIT} names" in page
     assert f"last {HELD_RECORDS} records" in page
     assert f"{HELD_BYTES >> 20} MiB" in page
     assert f"up to {span.ATTRIBUTES_LIMIT} names and" in page
-    assert f"1 to {probe.FRAMES_LIMIT} globs" in page
+    assert f"1 to {probe_reading.FRAMES_LIMIT} globs" in page
     assert f"first {FRAMES_WITH_LOCALS} of them" in page
     assert f"1 to {count.TOP_LIMIT}: only" in page
     assert f"up to {override.ARGUMENTS_LIMIT} parameters" in page
-    assert f"1 to {probe.SNAPSHOT_LIMIT} expressions" in page
+    assert f"1 to {probe_reading.SNAPSHOT_LIMIT} expressions" in page
     assert f"up to {count.COUNT_KEYS_LIMIT} expressions" in page
     assert f"`{count.DEFAULT_EVERY_S:g}s`" in page
+
+
+def test_each_target_of_make_is_there_once_and_calls_a_session_that_is_there():
+    text = (ROOT / "Makefile").read_text("utf-8")
+    sessions = (ROOT / "noxfile.py").read_text("utf-8")
+    targets = re.findall(r"^([a-z-]+):(?!=)", text, re.MULTILINE)
+    [phony] = re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert sorted(targets) == sorted(phony.split())
+    for name in re.findall(r"--session ([\w-]+)", text):
+        assert re.search(rf'name="{name}"|^def {name}\(', sessions, re.MULTILINE), name

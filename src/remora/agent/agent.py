@@ -1,8 +1,9 @@
-"""The agent of this process: builds its parts, starts, forks and stops them.
+"""The agent of this process: starts, forks, is switched off and stops.
 
-The only file that knows every room. Its core (modules, hooks, probes) exists from the
-first `start` or `hook`, the reporting chain from `start`. Nothing here runs in a call
-of the app.
+Its core (modules, hooks, probes) exists from the first `start` or `hook`, the reporting
+chain from `start`. Nothing here runs in a call of the app. What it is made of is in
+parts.py, what leaves the process in outlet.py, what the server may ask for in
+orders.py, what it says of itself in account.py: these alone know every room.
 """
 
 from __future__ import annotations
@@ -10,27 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remora import packs
-from remora.agent.capture import SecretNames
-from remora.agent.config import environment, read_settings
-from remora.agent.control import (
-    make_instance,
-    plan,
-    read_probe_files,
-    spawning_master,
-)
+from remora.agent.config import read_settings
+from remora.agent.control import read_probe_files
 from remora.agent.diagnostics import Diagnostics
-from remora.agent.hooks import HookTable
-from remora.agent.modules import ModuleStore
-from remora.agent.probes import Handle, Probes
-from remora.agent.reporting import (
-    Drops,
-    FileSink,
-    Queue,
-    Reporter,
-    Routine,
-    Wait,
-    Worker,
-)
+from remora.agent.outlet import open_outlet
+from remora.agent.parts import Parts
+from remora.agent.probes import Handle
+from remora.agent.reporting import Routine, Wait
 from remora.agent.request import protection
 from remora.agent.request import set_user as set_request_user
 from remora.agent.runtime import (
@@ -42,9 +29,7 @@ from remora.agent.runtime import (
     process,
     uwsgi,
 )
-from remora.agent.targets import points
 from remora.errors import RemoraError
-from remora.protocol import Cost, State, Status, parse_targets
 from remora.usage import usage
 from remora.values import replace
 from remora.version import __version__
@@ -53,17 +38,10 @@ if TYPE_CHECKING:
     from _thread import RLock
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from remora.agent.capture import ShapeRedactor
     from remora.agent.config import Settings
-    from remora.agent.control import Link
     from remora.agent.control.protection import Protection
     from remora.agent.interception import AppValue, PhaseName
-    from remora.agent.probes.trust import Terms, Trust
-    from remora.agent.reporting import AppLog, ServerSink
-    from remora.agent.request.refused import RefusedActors
     from remora.agent.runtime.kill_file import KillFile
-    from remora.protocol import Instance, Probe
-    from remora.protocol.protection import ProtectionState, RuleState
 
 TICK_S = 0.5
 """Between two rounds of housekeeping: aggregates, expiry, modules without a loader."""
@@ -71,56 +49,26 @@ TICK_S = 0.5
 _FORK_STOP_S = 0.2
 """A fork waits so long at most for the agent's thread to end, and for its locks."""
 
-_OBSERVE = "observe"
-"""The level of REMORA_ALLOW at which a server may only look."""
-
-_POINTS_LIMIT = 5000
-
 
 class Agent:
     """The agent of this process. `begin` follows where it is to report or obey."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.diagnostics = Diagnostics(settings.text("log"))
-        self.master = process.master_reason()
-        self.instance = self._describe(settings)
-        self.queue = Queue(on_first=self._first_record)
-        self.worker = Worker(self.diagnostics)
-        self.store = ModuleStore(self.diagnostics)
-        self.probes = Probes(
-            self.store,
-            HookTable(),
-            self.queue.put,
-            SecretNames(settings.texts("redact")),
-            lambda: self.instance,
-            self._statuses_changed,
-        )
-        self.handles: list[Handle] = []
-        self.files: list[Probe] = []
-        self.link: Link | None = None
-        self.begun = False
-        self._drops = Drops(self.queue, self.diagnostics)
-        self._start_cost = (0, 0)
-        self._preparation: tuple[ShapeRedactor, AppLog] | None = None
+        self.parts = Parts(settings)
         self._restarts = False
-        self._trust: Trust | None = None
-        self._refused: RefusedActors | None = None
-        self._carried: Mapping[str, bytes] = {}
-        self._guarding: Protection | None = None
         self._held: list[RLock] = []
-        self._undo: list[Callable[[], None]] = []
-        self.probes.off = off_reason(settings)
         self._kill_file: KillFile | None = None
         self._off_is_told = False
-        if not self.probes.off:
+        self.parts.probes.off = off_reason(settings)
+        if not self.parts.probes.off:
             self._take_part(settings.text("kill_file"))
 
     def _take_part(self, kill_file: str) -> None:
         """Put into the interpreter what must be there from now on."""
-        self.store.start()
-        self._undo = [
-            self.store.subscribe(self.probes.module_loaded),
+        parts = self.parts
+        parts.store.start()
+        parts.undo += [
+            parts.store.subscribe(parts.probes.module_loaded),
             fork.subscribe(self),
             ending.at_exit(self._at_exit),
         ]
@@ -130,13 +78,13 @@ class Agent:
             from remora.agent.runtime.kill_file import KillFile
 
             self._kill_file = KillFile(kill_file, self._kill)
-            self._undo.append(self._kill_file.watch())
+            parts.undo.append(self._kill_file.watch())
 
     def _kill(self) -> bool:
         """Take everything away; maybe in the middle of anything, so without a word."""
-        if not self.probes.try_switch_off(_killed(self.settings)):
+        if not self.parts.probes.try_switch_off(_killed(self.parts.settings)):
             return False
-        self.diagnostics.count("killed")
+        self.parts.diagnostics.count("killed")
         return True
 
     def begin(self, settings: Settings, carried: Mapping[str, bytes]) -> None:
@@ -144,6 +92,7 @@ class Agent:
 
         `carried` are the contents of files that have travelled along, by their names.
         """
+        parts = self.parts
         files = read_probe_files(settings.texts("probes"), carried)
         packed = [
             replace(probe, id=f"{packs.PREFIX}{probe.id}")
@@ -151,51 +100,29 @@ class Agent:
         ]
         guarding: Protection | None = None
         if settings.text("protect") != "off" or settings.texts("rules"):
-            guarding = _make_protection(self.probes, settings, carried)
+            guarding = parts.make_protection(settings, carried)
             packed += guarding.wanted()
-        if settings is not self.settings:
-            self.settings = settings
-            self.diagnostics.close()
-            self.diagnostics = Diagnostics(settings.text("log"))
-            self.instance = self._describe(settings)
-            self.probes.is_secret = SecretNames(settings.texts("redact"))
-            self._preparation = None
+        if settings is not parts.settings:
+            parts.take_settings(settings)
         if proxies := settings.texts("trusted_proxies"):
             # Late, because few apps name any.
             from remora.agent.request.actor import trust_proxies
 
             trust_proxies(proxies)
-        self.begun = True
-        server = self._connect() if settings.text("server") else None
-        records = settings.text("records") or ("" if server is not None else "-")
-        self.worker.add(
-            Reporter(
-                self.queue,
-                self._drops,
-                self.diagnostics,
-                prepare=self._prepare,
-                expects_records=lambda: self.probes.reports,
-                file=self._record_file(records) if records else None,
-                server=server,
-            )
-        )
-        self.worker.add(Housekeeping(self._tick, self.probes.ship))
-        self.files = files
-        self._carried, self._guarding = carried, guarding
+        parts.begun = True
+        open_outlet(parts)
+        parts.worker.add(Housekeeping(self._tick, parts.probes.ship))
+        parts.files, parts.carried, parts.guarding = files, carried, guarding
         if guarding is not None:
             guarding.obey_own()
-        self.probes.add([*packed, *files])
+        parts.probes.add([*packed, *files])
         if not facts.CAN_SWAP_CODE:
-            self.diagnostics.say(
+            parts.diagnostics.say(
                 f"Python {facts.PYTHON} is not one that remora was tested on: nothing "
                 "will be diverted"
             )
-        if self.link is not None and not self.master:
-            self.worker.start()
-
-    def _describe(self, settings: Settings) -> Instance:
-        master = None if self.master else spawning_master(settings)
-        return make_instance(settings, master=master, why=self.master)
+        if parts.link is not None and not parts.master:
+            parts.worker.start()
 
     def _watch_uwsgi(self) -> None:
         """Notice the forks of a server that runs no at-fork callbacks."""
@@ -203,16 +130,16 @@ class Agent:
 
         def look(_module: object) -> None:
             post_fork.chain()
-            if originals.getpid() != self.instance.pid:
+            if originals.getpid() != self.parts.instance.pid:
                 self._in_uwsgi_worker()
 
-        self._undo += [self.store.subscribe(look), post_fork.remove]
+        self.parts.undo += [self.parts.store.subscribe(look), post_fork.remove]
 
     def _in_uwsgi_worker(self) -> None:
         """This process serves: forked just now, or the first one where none leads."""
-        if originals.getpid() != self.instance.pid or self.master:
+        if originals.getpid() != self.parts.instance.pid or self.parts.master:
             if not uwsgi.has_master():
-                self.master = ""
+                self.parts.master = ""
             self.after_fork_in_child()
 
     def hook(
@@ -221,68 +148,58 @@ class Agent:
         phases: dict[PhaseName, Callable[..., object] | None],
     ) -> Handle:
         """Install a local hook."""
-        handle = Handle(target, phases, self.probes)
-        self.handles = [h for h in self.handles if h.state != "removed"]
-        self.handles.append(handle)
+        parts = self.parts
+        handle = Handle(target, phases, parts.probes)
+        parts.handles = [h for h in parts.handles if h.state != "removed"]
+        parts.handles.append(handle)
         return handle
 
     def close(self) -> None:
         """Put everything back."""
-        for handle in self.handles:
+        parts = self.parts
+        for handle in parts.handles:
             handle.remove()
-        self.probes.clear()
+        parts.probes.clear()
         protection.rules = None
         protection.turn("off")
-        for undo in reversed(self._undo):
+        for undo in reversed(parts.undo):
             undo()
-        self.store.stop()
-        self.worker.close(self.settings.number("exit_s"))
-        self.diagnostics.close()
+        parts.store.stop()
+        parts.worker.close(parts.settings.number("exit_s"))
+        parts.diagnostics.close()
 
     def _tick(self) -> None:
-        self.store.look()
-        self.probes.tick()
-        if self._guarding is not None:
-            self._guarding.tick()
-        if protection.complaint != self.instance.note and not self.master:
+        parts = self.parts
+        parts.store.look()
+        parts.probes.tick()
+        if parts.guarding is not None:
+            parts.guarding.tick()
+        if protection.complaint != parts.instance.note and not parts.master:
             self._complain()
         if self._kill_file is None:
             return
         self._kill_file.look()
-        if self.probes.off and not self._off_is_told:
+        if parts.probes.off and not self._off_is_told:
             self._off_is_told = True
-            self.diagnostics.say(self.probes.off)
-            self._statuses_changed()
+            parts.diagnostics.say(parts.probes.off)
+            parts.statuses_changed()
 
     def _complain(self) -> None:
         """Say that no request is seen, or that they are by now, also to the server."""
-        self.instance = replace(self.instance, note=protection.complaint)
-        self.diagnostics.say(protection.complaint or "requests are seen by now")
-        if self.link is not None:
-            self.link.register_again()
-
-    def _first_record(self) -> None:
-        """The thread has work in a process that had none for it so far."""
-        if self.begun and not self.worker.start():
-            self.queue.rearm()
-
-    def _statuses_changed(self) -> None:
-        """Something was placed or has ended: the server hears of it at once."""
-        if not self.begun:
-            return
-        if self.link is not None:
-            self.link.statuses_changed()
-            self.worker.wake()
-        elif self.probes.is_behind and not self.master:
-            self.worker.start()
+        parts = self.parts
+        parts.instance = replace(parts.instance, note=protection.complaint)
+        parts.diagnostics.say(protection.complaint or "requests are seen by now")
+        if parts.link is not None:
+            parts.link.register_again()
 
     def before_fork(self) -> None:
         """Let the thread end, and nothing change: see runtime/fork.py."""
-        self._restarts = self.worker.running
+        worker = self.parts.worker
+        self._restarts = worker.running
         if self._restarts:
-            self.worker.stop(_FORK_STOP_S)
+            worker.stop(_FORK_STOP_S)
         # A child must not inherit a change that another thread has half done.
-        self._held = _acquire((_lock, *self.probes.locks), _FORK_STOP_S)
+        self._held = _acquire((_lock, *self.parts.probes.locks), _FORK_STOP_S)
 
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
@@ -292,11 +209,11 @@ class Agent:
         if not self._restarts:
             return
         if process.is_main_thread():
-            fork.after_fork_returned(self.worker.start)
+            fork.after_fork_returned(self.parts.worker.start)
         else:
             # The main thread may wait for this one; and the app has been warned of its
             # own threads.
-            self.worker.start()
+            self.parts.worker.start()
 
     def after_fork_in_child(self) -> None:
         """Begin anew, as an instance of its own."""
@@ -305,282 +222,26 @@ class Agent:
         self._held = []
         guard.forget_other_threads()
         protection.begin_anew()
-        if self._guarding is not None:
-            self._guarding.begin_anew()
-        parent = self.instance if self.master else None
-        self.master = ""
-        self.instance = make_instance(self.settings, master=parent, why="")
-        self._start_cost = (0, 0)  # the parent's
-        self.probes.after_fork_in_child()
-        self.worker.after_fork_in_child()
-        if self.link is not None:
-            self.worker.start()
-
-    def apply(self, probes: list[Probe], refused: list[Status], revision: int) -> None:
-        """Make the server's probes the ones that are installed besides our own."""
-        del revision
-        files = {probe.id for probe in self.files}
-        own = files | self._pack_ids()
-        installed = {k: v for k, v in self.probes.installed().items() if k not in own}
-        wanted = [probe for probe in probes if probe.id not in files]
-        taken = [_taken(probe) for probe in probes if probe.id in files]
-        self.store.look()
-        changes = plan(installed, wanted)
-        self.probes.remove(changes.remove)
-        asked = (*changes.replace, *changes.add)
-        # before the registry's lock is taken: verifying imports a library
-        distrusted, terms = self._distrust(asked)
-        self.probes.add(asked, self.settings.text("allow"), distrusted, terms)
-        self.probes.remember_refused([*refused, *taken])
-
-    def refuse(self, actors: tuple[str, ...]) -> None:
-        """Know whose requests are to be refused, where the app lets a server say it."""
-        if self.settings.text("allow") == _OBSERVE or self.settings.texts("public_key"):
-            if actors:
-                self.diagnostics.say_once(
-                    "the server names users to refuse, and is not trusted to: "
-                    "REMORA_ALLOW is observe, or there is a REMORA_PUBLIC_KEY"
-                )
-            return
-        if self._refused is None and actors:
-            # Late, because most processes never refuse anybody.
-            from remora.agent.request.refused import refused_actors
-
-            self._refused = protection.listed = refused_actors
-            self._undo.append(refused_actors.clear)
-        if self._refused is not None:
-            self._refused.replace(actors)
-
-    def rule(self, rules: object) -> None:
-        """Let the server's rules of protection hold, as far as the app lets it."""
-        if rules and self._guarding is None:
-            self._begin_guarding()
-        if self._guarding is not None:
-            self._guarding.obey(rules)
-
-    def _begin_guarding(self) -> Protection:
-        """Late, in an app that has no protection of its own."""
-        made = _make_protection(self.probes, self.settings, self._carried)
-        self._guarding = made
-        return made
-
-    def protection(self) -> ProtectionState | None:
-        """How this process is protected, where it is."""
-        guarding = self._guarding
-        if guarding is None:
-            if not protection.watches:
-                return None
-            guarding = self._begin_guarding()
-        return guarding.state(self.probes.statuses())
-
-    def _distrust(
-        self, probes: Iterable[Probe]
-    ) -> tuple[dict[str, str], dict[str, Terms]]:
-        """By id, what is against acting probes, and what bounds the others."""
-        acting = [probe for probe in probes if probe.acts]
-        trust = self._find_trust() if acting else None
-        if trust is None:
-            return {}, {}
-        return trust.refuse_all(acting, self.instance), trust.terms(acting)
-
-    def _find_trust(self) -> Trust | None:
-        """Who judges signatures here, where the app wants any."""
-        keys = self.settings.texts("public_key")
-        if keys and self._trust is None:
-            # Late, because only few processes ever get a signed probe.
-            from remora.agent.probes.trust import Trust
-
-            state = self.settings.text("state")
-            self._trust = Trust(keys, self.queue.put, self.diagnostics, state)
-        return self._trust
-
-    def obey_policy(self, policy: object) -> None:
-        """Take in what the operator lets the server do unsigned.
-
-        Under a new one, what is here unsigned is judged anew by the push it came with.
-        """
-        trust = self._find_trust()
-        if trust is not None and trust.accept_policy(policy, self.instance):
-            own = {probe.id for probe in self.files} | self._pack_ids()
-            unsigned = [
-                name
-                for name, probe in self.probes.installed().items()
-                if name not in own and probe.acts and probe.signature is None
-            ]
-            self.probes.remove(unsigned)
-
-    def _pack_ids(self) -> set[str]:
-        return {k for k in self.probes.installed() if k.startswith(packs.PREFIX)}
-
-    def statuses(self) -> list[Status]:
-        """One status for each id, as the server knows ids: a refusal comes last."""
-        return list({status.probe: status for status in self._asked_for()}.values())
-
-    def _asked_for(self) -> list[Status]:
-        """Statuses of the probes that people asked for, in files and on the server."""
-        packed = self._pack_ids()
-        return [s for s in self.probes.statuses() if s.probe not in packed]
-
-    def answer(self, query: dict[str, object]) -> dict[str, object]:
-        """Answer the server's question; so far there is one, for points."""
-        if query.get("kind") != "points":
-            return {"error": f"this agent is {__version__}: it has no such query"}
-        try:
-            targets = parse_targets(query.get("pattern"))
-        except RemoraError as error:
-            return {"error": str(error)}
-        limit = query.get("limit")
-        count = limit if isinstance(limit, int) and 0 < limit <= _POINTS_LIMIT else 500
-        self.store.look()
-        found, more = points(targets, self.store, count)
-        return {"points": [point.to_json() for point in found], "more": more}
-
-    def status(self) -> dict[str, object]:
-        """What `remora.status()` shows."""
-        return {
-            "version": __version__,
-            "python": facts.PYTHON,
-            "instance": self.instance.to_json(),
-            "server": self.settings.text("server"),
-            "connected": self.link is not None and self.link.is_connected,
-            "off": self.probes.off,
-            "probes": [status.to_json() for status in self._asked_for()],
-            "hooks": [handle.describe() for handle in self.handles],
-            "protection": self._protection(),
-            "drops": self._drops.counts,
-            "agent": {**self.cost().to_json(), "counters": self.diagnostics.counters},
-            "settings": self.settings.explain(),
-        }
-
-    def _protection(self) -> dict[str, object]:
-        """How this process is protected, and what came of each guarded place."""
-        installed = self.probes.installed()
-        return {
-            "mode": self.settings.text("protect"),
-            "complaint": protection.complaint,
-            "outside": protection.outside,
-            "requests": protection.requests,
-            "refused": protection.refused,
-            "cut": protection.cut,
-            "rules": [rule.to_json() for rule in self._rule_states()],
-            "probes": [
-                status.to_json()
-                for status in self.probes.statuses()
-                if (probe := installed.get(status.probe)) and probe.protect is not None
-            ],
-        }
-
-    def _rule_states(self) -> tuple[RuleState, ...]:
-        guarding = self._guarding
-        return () if guarding is None else guarding.rule_states()
+        parts = self.parts
+        parts.become_child()
+        parts.probes.after_fork_in_child()
+        parts.worker.after_fork_in_child()
+        if parts.link is not None:
+            parts.worker.start()
 
     def note_start(self, before: tuple[int, int]) -> None:
         """Keep what the process has used since `before`: this was our start."""
         cpu_ns, memory = (now - then for now, then in zip(usage(), before, strict=True))
-        self._start_cost = cpu_ns, max(0, memory)
-
-    def cost(self) -> Cost:
-        """What the agent itself takes of this process."""
-        found: list[tuple[int, int]] = []
-        guard.run(lambda: found.append(usage()))
-        ((process_ns, memory),) = found
-        start_ns, start_memory = self._start_cost
-        return Cost(
-            threads=int(self.worker.running),
-            cpu_ms=round(self.worker.own_cpu_s * 1000),
-            start_cpu_ms=start_ns // 1_000_000,
-            process_cpu_ms=process_ns // 1_000_000,
-            queued=len(self.queue),
-            queued_bytes=self.queue.size_bytes,
-            start_memory_bytes=start_memory,
-            memory_bytes=memory,
-        )
-
-    def _prepare(self, record: dict[str, object]) -> dict[str, object]:
-        """What a record goes through in the worker before it is written."""
-        redactor, app_log = self._preparation or self._prepare_first()
-        shown = redactor.redact(record)
-        app_log.tell(shown)
-        return shown
-
-    def _prepare_first(self) -> tuple[ShapeRedactor, AppLog]:
-        # Here, because many a process never reports a record.
-        from remora.agent.capture import ShapeRedactor
-        from remora.agent.reporting import AppLog
-
-        self._preparation = (
-            ShapeRedactor(emails=self.settings.flag("redact_emails")),
-            AppLog(self.diagnostics),
-        )
-        return self._preparation
-
-    def _connect(self) -> ServerSink:
-        # Here, because a process without a server needs none of them.
-        from remora.agent.control import Link
-        from remora.agent.reporting import Client, ServerSettings, ServerSink, TlsFiles
-
-        settings = self.settings
-        client = Client(
-            ServerSettings(
-                settings.text("server"),
-                settings.text("token"),
-                environment(),
-                TlsFiles(
-                    settings.text("ca_file"),
-                    settings.text("client_cert"),
-                    settings.text("client_key"),
-                ),
-            ),
-            self.diagnostics,
-        )
-        link = Link(client, self, lambda: self.instance, self.diagnostics)
-        self.link = link
-        self.worker.add(link)
-        if settings.flag("children") and process.hands_the_agent_on():
-            from remora.agent.control import Children
-
-            self.worker.add(
-                Children(
-                    client,
-                    lambda: self.instance,
-                    lambda: link.instance_id is not None,
-                )
-            )
-        return ServerSink(
-            client, self._drops, lambda: link.instance_id, link.register_again
-        )
-
-    def _record_file(self, path: str) -> FileSink:
-        return FileSink(
-            path,
-            int(self.settings.number("records_limit")),
-            self._origin,
-            self._drops,
-            self.diagnostics,
-        )
-
-    def _origin(self) -> dict[str, object]:
-        """What each line of a records file says of its process."""
-        instance: Instance = self.instance
-        return {"instance": instance.id, "pid": instance.pid, "app": instance.app}
+        self.parts.start_cost = cpu_ns, max(0, memory)
 
     def _at_exit(self) -> None:
-        self.worker.close(self.settings.number("exit_s"))
+        self.parts.worker.close(self.parts.settings.number("exit_s"))
         ending.before_modules_end(self._let_go)
 
     def _let_go(self) -> None:
         """No root of the interpreter may lead through us to what the app holds."""
-        self.probes.hooks.abandon()
-        self.store.stop()
-
-
-def _make_protection(
-    probes: Probes, settings: Settings, carried: Mapping[str, bytes]
-) -> Protection:
-    # Late, because few processes have protection.
-    from remora.agent.control.protection import Protection
-
-    return Protection(probes, settings, carried)
+        self.parts.probes.hooks.abandon()
+        self.parts.store.stop()
 
 
 def _acquire(locks: Iterable[RLock], timeout_s: float) -> list[RLock]:
@@ -592,12 +253,6 @@ def _acquire(locks: Iterable[RLock], timeout_s: float) -> list[RLock]:
             break
         held.append(lock)
     return held
-
-
-def _taken(probe: Probe) -> Status:
-    """Why a server's probe is not installed where a file has one of its id."""
-    reason = f"a probe file of this process has a probe {probe.id!r}: choose another id"
-    return Status(probe.id, State.FAILED, reason)
 
 
 def off_reason(settings: Settings) -> str:
@@ -677,11 +332,12 @@ def start(
         return
     with _lock:
         agent = _agent or Agent(settings)
-        if agent.probes.off:
-            agent.diagnostics.say(agent.probes.off)
+        parts = agent.parts
+        if parts.probes.off:
+            parts.diagnostics.say(parts.probes.off)
             return
-        if agent.begun:
-            agent.diagnostics.say("start() was called again: the first start holds")
+        if parts.begun:
+            parts.diagnostics.say("start() was called again: the first start holds")
             return
         try:
             agent.begin(settings, carried or {})
@@ -707,15 +363,16 @@ def hook(
 
 def is_begun() -> bool:
     """Whether an agent was started here and not stopped."""
-    return _agent is not None and _agent.begun
+    return _agent is not None and _agent.parts.begun
 
 
 def is_connecting() -> bool:
     """Whether a server was named that has not answered so far."""
     agent = _agent
-    if agent is None or agent.link is None or agent.master:
+    if agent is None or agent.parts.master:
         return False
-    return agent.link.instance_id is None
+    link = agent.parts.link
+    return link is not None and link.instance_id is None
 
 
 def set_user(identifier: str, attributes: Mapping[str, AppValue]) -> None:
@@ -726,7 +383,10 @@ def set_user(identifier: str, attributes: Mapping[str, AppValue]) -> None:
 def status() -> dict[str, object]:
     """What is installed, where, at what cost, and why not."""
     if _agent is not None:
-        return _agent.status()
+        # Late, because few processes are asked.
+        from remora.agent.account import describe
+
+        return describe(_agent.parts)
     return {
         "version": __version__,
         "python": facts.PYTHON,

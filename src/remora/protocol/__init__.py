@@ -9,8 +9,8 @@ from remora.protocol.probe import (
     Phase,
     Probe,
     RequestAction,
-    parse_probe,
 )
+from remora.protocol.probe_reading import parse_probe
 from remora.protocol.quantity import (
     format_duration,
     format_rate,

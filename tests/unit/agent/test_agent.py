@@ -263,7 +263,7 @@ def test_the_thread_is_back_before_a_parent_can_wait_for_its_child(run, probes) 
         def charge(amount): return amount
         remora.start(probes=["probes.toml"], records="records.jsonl", log="off")
         charge(1)
-        worker = agent._agent.worker
+        worker = agent._agent.parts.worker
         assert worker.running
         for _ in range(3):
             child = os.fork()
@@ -288,7 +288,7 @@ def test_the_thread_is_back_where_the_main_thread_waits_for_the_one_that_forks(
         def charge(amount): return amount
         remora.start(probes=["probes.toml"], records="records.jsonl", log="off")
         charge(1)
-        worker, seen = agent._agent.worker, []
+        worker, seen = agent._agent.parts.worker, []
         def fork():
             child = os.fork()
             if child == 0:
@@ -393,13 +393,15 @@ def test_a_server_may_override_only_where_the_app_allows_it(
         f"""
         import remora
         from remora.agent import agent
+        from remora.agent.orders import Orders
         from remora.protocol import parse_probe
         def charge(amount):
             return amount
         remora.start(records="/dev/null", log="off")
+        orders = Orders(agent._agent.parts)
         target = "__main__:charge"
         table = {{"id": "fix", "target": target, "override": {{"return": "0"}}}}
-        agent._agent.apply([parse_probe(table)], [], 1)
+        orders.apply([parse_probe(table)], [], 1)
         (probe,) = remora.status()["probes"]
         assert charge(1) == {result}, probe
         assert ("REMORA_ALLOW" in probe["reason"]) == {bool(result)}, probe
@@ -425,16 +427,18 @@ def test_a_server_may_refuse_users_only_where_the_app_lets_it(
         import sys
         import remora
         from remora.agent import agent
+        from remora.agent.orders import Orders
         late = "remora.agent.request.refused"
         remora.start(records="/dev/null", log="off")
-        agent._agent.refuse(())
+        orders = Orders(agent._agent.parts)
+        orders.refuse(())
         assert late not in sys.modules
-        agent._agent.refuse(("user:a",))
+        orders.refuse(("user:a",))
         assert (late in sys.modules) == {is_trusted}
         if late in sys.modules:
             refused = sys.modules[late].refused_actors
             assert refused.hold("user:a")
-            agent._agent.refuse(("user:b",))
+            orders.refuse(("user:b",))
             assert not refused.hold("user:a")
             remora.stop()
             assert not refused
@@ -504,6 +508,7 @@ def test_a_signed_override_ends_with_its_signature_whatever_the_server_says(
         import remora
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from remora.agent import agent
+        from remora.agent.orders import Orders
         from remora.cli.signing import public_text, sign_all
         from remora.protocol import parse_probe
         from remora.values import replace
@@ -513,17 +518,18 @@ def test_a_signed_override_ends_with_its_signature_whatever_the_server_says(
         key = Ed25519PrivateKey.generate()
         os.environ["REMORA_PUBLIC_KEY"] = public_text(key)
         remora.start(records="/dev/null", log="off", allow="act")
+        orders = Orders(agent._agent.parts)
         target = "__main__:charge"
         table = {"id": "fix", "target": target, "override": {"return": "0"}}
         plain = parse_probe(table)
         later = time.time_ns() + 10**15
         (fix,) = sign_all([plain], key, 3600)
-        agent._agent.apply([replace(plain, expires_at=later)], [], 1)
+        orders.apply([replace(plain, expires_at=later)], [], 1)
         assert charge(1) == 1
         assert remora.status()["probes"][0]["state"] == "failed"
-        agent._agent.apply([replace(fix, expires_at=later)], [], 2)
+        orders.apply([replace(fix, expires_at=later)], [], 2)
         assert charge(1) == 0
-        active = agent._agent.probes._active["fix"]
+        active = agent._agent.parts.probes._active["fix"]
         active.tick(fix.signature.expires_at - 1)
         assert charge(1) == 0
         active.tick(fix.signature.expires_at)
@@ -531,9 +537,9 @@ def test_a_signed_override_ends_with_its_signature_whatever_the_server_says(
         assert remora.status()["probes"][0]["state"] == "expired"
         # looking needs no signature, and taking away none either
         look = parse_probe({"id": "look", "target": target, "log": "seen"})
-        agent._agent.apply([look], [], 3)
+        orders.apply([look], [], 3)
         assert remora.status()["probes"][0]["state"] == "installed"
-        agent._agent.apply([], [], 4)
+        orders.apply([], [], 4)
         assert charge.__code__ is code
         remora.stop()
         """
@@ -547,6 +553,7 @@ def test_a_later_policy_ends_at_once_what_it_no_longer_grants(run) -> None:
         import remora
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from remora.agent import agent
+        from remora.agent.orders import Orders
         from remora.cli.signing import public_text, sign_one_policy
         from remora.protocol import parse_probe
         from remora.protocol.policy import parse_policy
@@ -556,17 +563,18 @@ def test_a_later_policy_ends_at_once_what_it_no_longer_grants(run) -> None:
         key = Ed25519PrivateKey.generate()
         os.environ["REMORA_PUBLIC_KEY"] = public_text(key)
         remora.start(records="/dev/null", log="off", allow="act")
+        orders = Orders(agent._agent.parts)
         def policy(*unsigned):
             table = {"unsigned": [*unsigned], "target": "__main__:*"}
             return sign_one_policy(parse_policy(table), key, 60).to_json()
         target = "__main__:charge"
         table = {"id": "fix", "target": target, "override": {"return": "0"}}
         probe = parse_probe(table)
-        agent._agent.obey_policy(policy("return"))
-        agent._agent.apply([probe], [], 1)
+        orders.obey_policy(policy("return"))
+        orders.apply([probe], [], 1)
         assert charge(1) == 0, remora.status()["probes"]
-        agent._agent.obey_policy(policy("raise"))
-        agent._agent.apply([probe], [], 2)
+        orders.obey_policy(policy("raise"))
+        orders.apply([probe], [], 2)
         assert charge.__code__ is code
         (status,) = remora.status()["probes"]
         assert "grants raise and not return" in status["reason"], status
@@ -582,6 +590,7 @@ def test_an_app_remembers_signed_probes_over_a_restart(run) -> None:
         import remora
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from remora.agent import agent
+        from remora.agent.orders import Orders
         from remora.cli.signing import public_text, sign_all
         from remora.protocol import parse_probe
         def charge(amount):
@@ -596,7 +605,8 @@ def test_an_app_remembers_signed_probes_over_a_restart(run) -> None:
         (second,) = sign_all([parse_probe(table)], key, 60)
         for probe, result in ((second, 0), (first, 1), (second, 0)):
             remora.start(records="/dev/null", log="off", allow="act")
-            agent._agent.apply([probe], [], 1)
+            orders = Orders(agent._agent.parts)
+            orders.apply([probe], [], 1)
             assert charge(1) == result, remora.status()["probes"]
             remora.stop()
         assert os.stat("remora.state").st_mode & 0o777 == 0o600
@@ -610,8 +620,10 @@ def test_an_app_without_a_key_takes_no_policy(run) -> None:
         import sys
         import remora
         from remora.agent import agent
+        from remora.agent.orders import Orders
         remora.start(records="/dev/null", log="off", allow="act")
-        agent._agent.obey_policy({"unsigned": ["return"], "target": "m:f"})
+        orders = Orders(agent._agent.parts)
+        orders.obey_policy({"unsigned": ["return"], "target": "m:f"})
         assert "remora.agent.probes.trust" not in sys.modules
         remora.stop()
         """
@@ -626,14 +638,16 @@ def test_the_library_that_verifies_is_imported_for_a_signed_acting_probe_alone(
         import sys
         import remora
         from remora.agent import agent
+        from remora.agent.orders import Orders
         from remora.protocol import parse_probe
         def charge(amount):
             return amount
         remora.start(records="/dev/null", log="off")
+        orders = Orders(agent._agent.parts)
         assert "remora.agent.probes.trust" not in sys.modules
         for keys in ({"log": "seen"}, {"override": {"return": "0"}}):
             probe = parse_probe({"id": "p", "target": "__main__:charge", **keys})
-            agent._agent.apply([probe], [], 1)
+            orders.apply([probe], [], 1)
         assert "remora.agent.probes.trust" in sys.modules
         assert not [name for name in sys.modules if name.startswith("cryptography")]
         remora.stop()

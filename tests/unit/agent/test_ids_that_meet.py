@@ -13,21 +13,23 @@ import json, sys
 sys.path.insert(0, {source!r})
 import remora
 from remora.agent import agent
+from remora.agent.orders import Orders
 from remora.protocol import parse_probe
 
 remora.start(probes=[sys.argv[1]], records="/dev/null", log="off")
-running = agent._agent
-packed = running._pack_ids()
+parts = agent._agent.parts
+orders = Orders(parts)
+packed = parts.pack_ids()
 wanted = [
     parse_probe({{"id": name, "target": "posixpath:join", "log": "x"}})
     for name in ("flask", "mine", "other")
 ]
-running.apply(wanted, [], 1)
-statuses = [(s.probe, s.state.value, s.reason) for s in running.statuses()]
+orders.apply(wanted, [], 1)
+statuses = [(s.probe, s.state.value, s.reason) for s in orders.statuses()]
 shown = [(s["probe"], s["state"]) for s in remora.status()["probes"]]
-running.apply([], [], 2)
-left = [s.probe for s in running.statuses()]
-print(json.dumps([packed == running._pack_ids(), statuses, shown, left]))
+orders.apply([], [], 2)
+left = [s.probe for s in orders.statuses()]
+print(json.dumps([packed == parts.pack_ids(), statuses, shown, left]))
 """
 
 

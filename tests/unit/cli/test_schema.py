@@ -13,7 +13,7 @@ from remora import packs
 from remora.__main__ import main
 from remora.cli.schema import SCHEMA
 from remora.errors import RemoraError
-from remora.protocol import count, override, parse_probe, probe, protect, span
+from remora.protocol import count, override, parse_probe, probe_reading, protect, span
 
 TYPES = {
     "object": dict,
@@ -153,8 +153,8 @@ def test_what_the_schema_marks_is_refused_by_the_reader(
 
 def test_the_schema_has_every_key_and_bound_of_the_reader(schema: dict) -> None:
     keys = schema["$defs"]["probe"]["properties"]
-    assert keys.keys() == probe._READERS.keys()
-    request = {"kind", "callable", *probe.REQUEST_KEYS}
+    assert keys.keys() == probe_reading._READERS.keys()
+    request = {"kind", "callable", *probe_reading.REQUEST_KEYS}
     assert request == keys["request"]["properties"].keys()
     assert tuple(keys["override"]["properties"]["mode"]["enum"]) == override.MODES
     table = keys["protect"]["properties"]
@@ -167,9 +167,9 @@ def test_the_schema_has_every_key_and_bound_of_the_reader(schema: dict) -> None:
     assert table.keys() == {"by", "top", "every", *count.MEASURES}
     assert table["by"]["maxItems"] == count.COUNT_KEYS_LIMIT
     assert table["top"]["maximum"] == count.TOP_LIMIT
-    assert keys["snapshot"]["anyOf"][1]["maxItems"] == probe.SNAPSHOT_LIMIT
-    assert keys["frames"]["anyOf"][1]["maxItems"] == probe.FRAMES_LIMIT
-    assert keys["set"]["maxProperties"] == probe.NOTES_LIMIT
+    assert keys["snapshot"]["anyOf"][1]["maxItems"] == probe_reading.SNAPSHOT_LIMIT
+    assert keys["frames"]["anyOf"][1]["maxItems"] == probe_reading.FRAMES_LIMIT
+    assert keys["set"]["maxProperties"] == probe_reading.NOTES_LIMIT
     limit = keys["span"]["anyOf"][1]["properties"]["attributes"]["maxProperties"]
     assert limit == span.ATTRIBUTES_LIMIT
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remora.errors import RemoraError
-from remora.protocol import parse_probe, probe
+from remora.protocol import parse_probe, probe_reading
 
 SCALARS = st.one_of(
     st.none(),
@@ -45,7 +45,7 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize("key", sorted(probe._READERS))
+@pytest.mark.parametrize("key", sorted(probe_reading._READERS))
 @given(data=st.data())
 @settings(max_examples=30, deadline=None)
 def test_a_key_with_any_value_is_read_whole_or_refused(key, data):

@@ -208,10 +208,11 @@ def names_of(code: CodeType, shape: Shape) -> dict[str, object]:
 def _step_shapes(
     steps: tuple[Step, ...], names: tuple[str, ...], shield: str
 ) -> tuple[StepShape, ...]:
-    return tuple(
+    # Lists cost less than generators, and there is one for each function of a glob.
+    shapes = [
         StepShape(
             step.phase,
-            tuple(w if w.startswith("@") else names.index(w) for w in step.wants),
+            tuple([w if w.startswith("@") else names.index(w) for w in step.wants]),
             step.slot is not None,
             GUARDED if step.guarded else shield,
             step.awaits,
@@ -220,7 +221,8 @@ def _step_shapes(
             step.only is not None,
         )
         for step in steps
-    )
+    ]
+    return tuple(shapes)
 
 
 def values_of(site: str, steps: tuple[Step, ...], driver: Driver) -> dict[str, object]:

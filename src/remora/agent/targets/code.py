@@ -26,11 +26,12 @@ _RESUME = opmap["RESUME"]
 
 def is_trampoline(code: CodeType) -> bool:
     """Whether a code object was put in place of the app's by us."""
-    # By exact type: constants of a trampoline may be objects of the app.
-    return any(
-        type(constant) is str and constant == TRAMPOLINE_MARK
-        for constant in code.co_consts
-    )
+    # By exact type: constants of a trampoline may be objects of the app. No generator:
+    # this is asked twice for each function of a glob.
+    for constant in code.co_consts:
+        if type(constant) is str and constant == TRAMPOLINE_MARK:
+            return True
+    return False
 
 
 def running_code(code: CodeType) -> CodeType:

@@ -9,7 +9,6 @@ between two instructions of Python (Py_AddPendingCall). docs/design/attach.md sa
 from __future__ import annotations
 
 import os
-import struct
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -338,13 +337,8 @@ class Injection:
         if region is None:
             return
         try:
-            if region.is_taken:
-                if region.progress is Progress.STARTED:
-                    region.disarm()
-                region.finish()
-            else:
-                region.cancel()
-        except (OSError, struct.error, AttachError):
+            region.cancel()
+        except (OSError, AttachError):
             # the process has ended: there is nothing left to take back
             return
 

@@ -53,8 +53,9 @@ _ONCE, _USERS, _STATE, _CREATED, _OUTCOME, _READ = range(0xB0, 0xC8, 4)
 _ALL_SIGNALS, _SIGNALS_SIZE = 0x148, 128
 _STARTER, _QUEUED = 0x208, 0x218
 
-VIEW_NAME = "__remora_page__"
-"""The attribute of `sys` under which the text finds the view; it takes it away."""
+VIEW_NAME = "__remora_page_at_0000000000000000__"
+"""The attribute of `sys` under which the text finds the view; it takes it away. Each
+region has its own, with its address: the threads of two regions may take turns."""
 
 NOT_CREATED = NOT_QUEUED = 0xFFFFFFFF
 NOT_READY = 0x1000
@@ -106,7 +107,10 @@ class Region:
         name_at = text_at + len(text) + 1
         view_at = name_at + len(VIEW_NAME) + 1
         self._answer_at = view_at + len(luggage)
-        self._memory.write(text_at, text + b"\0" + VIEW_NAME.encode() + b"\0" + luggage)
+        content = text + b"\0" + VIEW_NAME.encode() + b"\0"
+        own_name = VIEW_NAME.replace("0" * 16, f"{self.start:016x}")
+        content = content.replace(VIEW_NAME.encode(), own_name.encode())
+        self._memory.write(text_at, content + luggage)
         words = [functions[name] for name in FUNCTIONS]
         words += [self.start + runner_at, self.start, self.size]
         words += [text_at, name_at, view_at, len(luggage) + ANSWER_SIZE]
@@ -158,12 +162,9 @@ class Region:
         self._write(_USERS, 2)
 
     def cancel(self) -> None:
-        """A call that has not started yet will only unmap."""
+        """A call or thread that has not begun with the text will only unmap."""
         self._write(_ONCE, Once.CANCELLED)
-
-    def disarm(self) -> None:
-        """A thread that waits for the interpreter will find nothing to do."""
-        self._memory.write(self.words + PAGE, b"0\0")
+        self.finish()
 
     def is_mapped(self) -> bool:
         """Whether it is still there."""
@@ -174,7 +175,7 @@ class Region:
         return True
 
     def finish(self) -> None:
-        """The answer was read: the runner may unmap and end."""
+        """Nobody waits for an answer: the runner may unmap and end."""
         self._write(_READ, 1)
 
     def _read(self, word: int) -> int:

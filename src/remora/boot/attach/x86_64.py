@@ -88,6 +88,8 @@ _RUNNER = bytes.fromhex(
     "c783b800000001000000"  # mov [rbx+STATE], STARTED
     "ff5330"  # call [rbx+PyGILState_Ensure]
     "4189c4"  # mov r12d, eax
+    "83bbb000000001"  # cmp [rbx+ONCE], CANCELLED
+    "744b"  # je release
     "c783b800000002000000"  # mov [rbx+STATE], RUNNING
     "488bbb98000000"  # mov rdi, [rbx+VIEW]
     "488bb3a0000000"  # mov rsi, [rbx+VIEW_SIZE]

@@ -13,12 +13,11 @@ from remora.server.api.answers import answer
 from remora.server.domain import BusyError, InstanceState, detector_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from starlette.requests import Request
 
     from remora.protocol import Cost
-    from remora.server.domain import GuardedApp
     from remora.server.operations import Operations
 
 READY_S = 2.0
@@ -88,90 +87,41 @@ class HealthApi:
 
 
 def _render(operations: Operations, sizes: Mapping[str, int]) -> str:
-    counters, instances = operations.counters, operations.instances
+    families = (
+        *_state(operations),
+        *_agents(operations),
+        *_guarding(operations),
+        *_traffic(operations),
+        *_outcomes(operations),
+        *_store(sizes),
+    )
+    return "".join(families)
+
+
+def _state(operations: Operations) -> Iterator[str]:
+    """What there is at this moment."""
+    instances, hub = operations.instances, operations.hub
     states = Counter(instances.state(known).value for known in instances.all())
     by_state = {state.value: states[state.value] for state in InstanceState}
+    yield _family("instances", "gauge", "Instances by state.", "state", by_state)
+    yield _single("probes", "gauge", "Probes.", len(operations.probes.all()))
+    yield _single("blocks", "gauge", "Blocked actors.", len(operations.blocks.all()))
+    yield _single("connections", "gauge", "Agents that listen.", hub.connection_count)
+    meaning = "Operators that watch records."
+    yield _single("watchers", "gauge", meaning, hub.watcher_count)
+
+
+def _agents(operations: Operations) -> Iterator[str]:
+    """What the agents of the living instances cost."""
+    instances = operations.instances
     told = [cost for each in instances.live() if (cost := instances.cost(each))]
-    return "".join(
-        (
-            _family("instances", "gauge", "Instances by state.", "state", by_state),
-            _single("probes", "gauge", "Probes.", len(operations.probes.all())),
-            _single(
-                "connections",
-                "gauge",
-                "Agents that listen.",
-                operations.hub.connection_count,
-            ),
-            _single(
-                "watchers",
-                "gauge",
-                "Operators that watch records.",
-                operations.hub.watcher_count,
-            ),
-            _single(
-                "pushes_total", "counter", "Sets of probes pushed.", counters.pushes
-            ),
-            _single("records_total", "counter", "Records stored.", counters.records),
-            _single("batches_total", "counter", "Batches stored.", counters.batches),
-            _single(
-                "duplicate_batches_total",
-                "counter",
-                "Batches that came again.",
-                counters.duplicate_batches,
-            ),
-            _family(
-                "dropped_total",
-                "counter",
-                "Records that agents dropped, by reason.",
-                "reason",
-                counters.drops,
-            ),
-            *(
-                _single(f"agents_{name}", "gauge", meaning, sum(map(of, told)))
-                for name, meaning, of in _COSTS
-            ),
-            _attacks(counters.attacks),
-            _family(
-                "attacks_excepted_total",
-                "counter",
-                "Attacks that a rule let pass, by detector.",
-                "detector",
-                counters.excepted,
-            ),
-            *_guarding(operations.rules.guarded()),
-            _single("rules", "gauge", "Rules.", len(operations.rules.all())),
-            _family(
-                "notices_total",
-                "counter",
-                "Notices of attacks, by what became of them.",
-                "outcome",
-                counters.notices,
-            ),
-            _single("blocks", "gauge", "Blocked actors.", len(operations.blocks.all())),
-            _single(
-                "pruned_total",
-                "counter",
-                "Records removed by age or size.",
-                counters.pruned,
-            ),
-            _family(
-                "errors_total",
-                "counter",
-                "Requests refused or failed, by slug.",
-                "slug",
-                counters.errors,
-            ),
-            _single(
-                "store_bytes", "gauge", "Bytes in use in the store.", sizes["bytes"]
-            ),
-            _single("store_records", "gauge", "Records kept.", sizes["records"]),
-            _single("store_attacks", "gauge", "Attacks kept.", sizes["attacks"]),
-        )
-    )
+    for name, meaning, of in _COSTS:
+        yield _single(f"agents_{name}", "gauge", meaning, sum(map(of, told)))
 
 
-def _guarding(apps: Sequence[GuardedApp]) -> Iterator[str]:
-    """Sums over the living instances, by the names of detectors and modes."""
+def _guarding(operations: Operations) -> Iterator[str]:
+    """How the living instances are protected."""
+    apps = operations.rules.guarded()
     modes: Counter[tuple[str, str]] = Counter()
     for pack in (pack for app in apps for pack in app.packs.values()):
         for mode, count in pack.modes.items():
@@ -180,12 +130,57 @@ def _guarding(apps: Sequence[GuardedApp]) -> Iterator[str]:
     for (detector, mode), count in sorted(modes.items()):
         yield f'remora_guarded{{detector="{detector}",mode="{mode}"}} {count}\n'
     unprotected = sum(sum(app.complaints.values()) for app in apps)
-    yield _single(
-        "unprotected_instances",
-        "gauge",
-        "Instances with protection whose requests are not seen.",
-        unprotected,
-    )
+    meaning = "Instances with protection whose requests are not seen."
+    yield _single("unprotected_instances", "gauge", meaning, unprotected)
+    yield _single("rules", "gauge", "Rules.", len(operations.rules.all()))
+
+
+def _traffic(operations: Operations) -> Iterator[str]:
+    """What went through since the server started."""
+    counters = operations.counters
+    for name, meaning, count in (
+        ("pushes", "Sets of probes pushed.", counters.pushes),
+        ("records", "Records stored.", counters.records),
+        ("batches", "Batches stored.", counters.batches),
+        ("duplicate_batches", "Batches that came again.", counters.duplicate_batches),
+        ("pruned", "Records removed by age or size.", counters.pruned),
+    ):
+        yield _single(f"{name}_total", "counter", meaning, count)
+
+
+def _outcomes(operations: Operations) -> Iterator[str]:
+    """What became of records, requests and notices."""
+    counters = operations.counters
+    yield _attacks(counters.attacks)
+    for name, meaning, label, values in (
+        (
+            "dropped",
+            "Records that agents dropped, by reason.",
+            "reason",
+            counters.drops,
+        ),
+        (
+            "attacks_excepted",
+            "Attacks that a rule let pass, by detector.",
+            "detector",
+            counters.excepted,
+        ),
+        (
+            "notices",
+            "Notices of attacks, by what became of them.",
+            "outcome",
+            counters.notices,
+        ),
+        ("errors", "Requests refused or failed, by slug.", "slug", counters.errors),
+    ):
+        yield _family(f"{name}_total", "counter", meaning, label, values)
+
+
+def _store(sizes: Mapping[str, int]) -> Iterator[str]:
+    """How much is kept."""
+    yield _single("store_bytes", "gauge", "Bytes in use in the store.", sizes["bytes"])
+    yield _single("store_records", "gauge", "Records kept.", sizes["records"])
+    yield _single("store_attacks", "gauge", "Attacks kept.", sizes["attacks"])
 
 
 def _single(name: str, kind: str, meaning: str, value: float) -> str:

@@ -1,0 +1,165 @@
+"""What the server asks for: probes, refusals, rules, answers. Done, or not and why.
+
+Everything here runs in the agent's thread. A process without a server never loads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from remora.agent import account
+from remora.agent.control import plan
+from remora.agent.request import protection
+from remora.agent.targets import points
+from remora.errors import RemoraError
+from remora.protocol import State, Status, parse_targets
+from remora.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from remora.agent.control.protection import Protection
+    from remora.agent.parts import Parts
+    from remora.agent.probes.trust import Terms, Trust
+    from remora.agent.request.refused import RefusedActors
+    from remora.protocol import Cost, Probe
+    from remora.protocol.protection import ProtectionState
+
+_OBSERVE = "observe"
+"""The level of REMORA_ALLOW at which a server may only look."""
+
+_POINTS_LIMIT = 5000
+
+
+class Orders:
+    """Obeys the server as far as the app allows; the listener of the link."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._trust: Trust | None = None
+        self._refused: RefusedActors | None = None
+
+    def apply(self, probes: list[Probe], refused: list[Status], revision: int) -> None:
+        """Make the server's probes the ones that are installed besides our own."""
+        del revision
+        registry = self._parts.probes
+        files = {probe.id for probe in self._parts.files}
+        own = files | self._parts.pack_ids()
+        installed = {k: v for k, v in registry.installed().items() if k not in own}
+        wanted = [probe for probe in probes if probe.id not in files]
+        taken = [_taken(probe) for probe in probes if probe.id in files]
+        self._parts.store.look()
+        changes = plan(installed, wanted)
+        registry.remove(changes.remove)
+        asked = (*changes.replace, *changes.add)
+        # before the registry's lock is taken: verifying imports a library
+        distrusted, terms = self._distrust(asked)
+        registry.add(asked, self._parts.settings.text("allow"), distrusted, terms)
+        registry.remember_refused([*refused, *taken])
+
+    def refuse(self, actors: tuple[str, ...]) -> None:
+        """Know whose requests are to be refused, where the app lets a server say it."""
+        settings = self._parts.settings
+        if settings.text("allow") == _OBSERVE or settings.texts("public_key"):
+            if actors:
+                self._parts.diagnostics.say_once(
+                    "the server names users to refuse, and is not trusted to: "
+                    "REMORA_ALLOW is observe, or there is a REMORA_PUBLIC_KEY"
+                )
+            return
+        if self._refused is None and actors:
+            # Late, because most processes never refuse anybody.
+            from remora.agent.request.refused import refused_actors
+
+            self._refused = protection.listed = refused_actors
+            self._parts.undo.append(refused_actors.clear)
+        if self._refused is not None:
+            self._refused.replace(actors)
+
+    def rule(self, rules: object) -> None:
+        """Let the server's rules of protection hold, as far as the app lets it."""
+        if rules or self._parts.guarding is not None:
+            self._guarding().obey(rules)
+
+    def protection(self) -> ProtectionState | None:
+        """How this process is protected, where it is."""
+        if self._parts.guarding is None and not protection.watches:
+            return None
+        return self._guarding().state(self._parts.probes.statuses())
+
+    def _guarding(self) -> Protection:
+        """Made here where a server protects an app that does not do so by itself."""
+        parts = self._parts
+        if parts.guarding is None:
+            parts.guarding = parts.make_protection(parts.settings, parts.carried)
+        return parts.guarding
+
+    def _distrust(
+        self, probes: Iterable[Probe]
+    ) -> tuple[dict[str, str], dict[str, Terms]]:
+        """By id, what is against acting probes, and what bounds the others."""
+        acting = [probe for probe in probes if probe.acts]
+        trust = self._find_trust() if acting else None
+        if trust is None:
+            return {}, {}
+        return trust.refuse_all(acting, self._parts.instance), trust.terms(acting)
+
+    def _find_trust(self) -> Trust | None:
+        """Who judges signatures here, where the app wants any."""
+        settings = self._parts.settings
+        keys = settings.texts("public_key")
+        if keys and self._trust is None:
+            # Late, because only few processes ever get a signed probe.
+            from remora.agent.probes.trust import Trust
+
+            self._trust = Trust(
+                keys,
+                self._parts.queue.put,
+                self._parts.diagnostics,
+                settings.text("state"),
+            )
+        return self._trust
+
+    def obey_policy(self, policy: object) -> None:
+        """Take in what the operator lets the server do unsigned.
+
+        Under a new one, what is here unsigned is judged anew by the push it came with.
+        """
+        trust = self._find_trust()
+        if trust is not None and trust.accept_policy(policy, self._parts.instance):
+            own = {probe.id for probe in self._parts.files} | self._parts.pack_ids()
+            unsigned = [
+                name
+                for name, probe in self._parts.probes.installed().items()
+                if name not in own and probe.acts and probe.signature is None
+            ]
+            self._parts.probes.remove(unsigned)
+
+    def statuses(self) -> list[Status]:
+        """One status for each id, as the server knows ids: a refusal comes last."""
+        asked_for = account.asked_for(self._parts)
+        return list({status.probe: status for status in asked_for}.values())
+
+    def cost(self) -> Cost:
+        """What the agent takes of its process."""
+        return account.cost(self._parts)
+
+    def answer(self, query: dict[str, object]) -> dict[str, object]:
+        """Answer the server's question; so far there is one, for points."""
+        if query.get("kind") != "points":
+            return {"error": f"this agent is {__version__}: it has no such query"}
+        try:
+            targets = parse_targets(query.get("pattern"))
+        except RemoraError as error:
+            return {"error": str(error)}
+        limit = query.get("limit")
+        count = limit if isinstance(limit, int) and 0 < limit <= _POINTS_LIMIT else 500
+        self._parts.store.look()
+        found, more = points(targets, self._parts.store, count)
+        return {"points": [point.to_json() for point in found], "more": more}
+
+
+def _taken(probe: Probe) -> Status:
+    """Why a server's probe is not installed where a file has one of its id."""
+    reason = f"a probe file of this process has a probe {probe.id!r}: choose another id"
+    return Status(probe.id, State.FAILED, reason)
