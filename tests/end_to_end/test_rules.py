@@ -1,5 +1,8 @@
 """Rules of protection from the server hold in every worker, and go again."""
 
+import os
+import signal
+
 import httpx
 import pytest
 
@@ -48,7 +51,7 @@ def test_modes_and_exceptions_are_obeyed_by_every_worker_without_a_restart(
         assert client.get("/sql", **ATTACK).status_code == 403
 
 
-def test_a_vulnerability_is_excepted_by_its_line_and_no_other_is(
+def test_a_vulnerability_is_excepted_and_no_other_is(
     server, operator, serve_site, until, rule
 ):
     options = server.options("shop", protect="block")
@@ -65,8 +68,25 @@ def test_a_vulnerability_is_excepted_by_its_line_and_no_other_is(
         assert "before" in row["place"], "the line comes with its neighbours"
         rule(vulnerability=row["id"], mode="watch")
         until(lambda: client.get("/sql", **ATTACK).status_code == 200, "the exception")
-        form = {"data": ATTACK["params"]}
-        assert client.post("/form", **form).status_code == 403
+        command = {"params": {"word": "a; id"}}
+        assert client.get("/shell", **command).status_code == 403
+
+
+def test_a_worker_that_is_forked_later_has_the_rules_of_the_others(
+    server, operator, serve_site, until, rule
+):
+    shop = serve_site(server.options("shop", protect="block"), "vault:application")
+    operator.connected("shop", 2)
+    made = rule(app="shop", detector="sql", mode="watch")
+    before = set(shop.pids())
+    os.kill(min(before), signal.SIGTERM)
+    until(lambda: set(shop.pids()) - before, "the worker in its place")
+    (late,) = set(shop.pids()) - before
+    rules = "__import__('remora').status()['protection']['rules']"
+    until(
+        lambda: [each["id"] for each in shop.behind(late, rules)] == [made["id"]],
+        "the rule in the worker that came later",
+    )
 
 
 def test_a_server_turns_protection_on_where_the_app_has_none(

@@ -41,7 +41,7 @@ def is_own_file(file: str) -> bool:
 
 def source_line(file: str, line: int) -> str:
     """The line of a source file without its indentation, or nothing."""
-    return "".join(_read_lines(file, line, line)).strip()[:LINE_LIMIT]
+    return "".join(_read_lines(file, line, line)).strip()[:LINE_LIMIT].rstrip()
 
 
 def source_around(file: str, line: int) -> tuple[list[str], str, list[str]]:
@@ -53,8 +53,14 @@ def source_around(file: str, line: int) -> tuple[list[str], str, list[str]]:
         return [], "", []
     margins = [len(text) - len(text.lstrip()) for text in texts if text.strip()]
     margin = min(margins, default=0)
-    cut = [text[margin:].rstrip()[:LINE_LIMIT] for text in texts]
+    cut = [_cut(text, margin) for text in texts]
     return cut[:at], cut[at], cut[at + 1 :]
+
+
+def _cut(text: str, margin: int) -> str:
+    """As much of a line as `source_line` gives, behind its own indentation."""
+    indentation = len(text) - len(text.lstrip())
+    return text[margin : indentation + LINE_LIMIT].rstrip()
 
 
 def _read_lines(file: str, first: int, last: int) -> list[str]:

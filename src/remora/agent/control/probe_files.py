@@ -86,18 +86,18 @@ def read_file(path: str, content: bytes | None) -> str:
                 content = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise ProbeFileError(
-            f"probe file {path!r} cannot be read: {error.strerror}"
+            f"the file {path!r} cannot be read: {error.strerror}"
         ) from None
     data = content
     if len(data) > FILE_BYTES:
         raise ProbeFileError(
-            f"probe file {path!r} is larger than {FILE_BYTES} bytes: is it one?"
+            f"the file {path!r} is larger than {FILE_BYTES} bytes: is it ours?"
         )
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         raise ProbeFileError(
-            f"probe file {path!r} is no UTF-8 at byte {error.start}"
+            f"the file {path!r} is no UTF-8 at byte {error.start}"
         ) from None
 
 

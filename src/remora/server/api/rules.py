@@ -47,8 +47,8 @@ class RuleApi:
         """The rules, each with what became of it."""
         self._guard.operator(request)
         rows = [
-            {**each.to_json(), **self._rules.outcome(each).to_json()}
-            for each in self._rules.all()
+            {**stored.to_json(), **outcome.to_json()}
+            for stored, outcome in self._rules.with_outcomes()
         ]
         return answer({"rules": rows})
 

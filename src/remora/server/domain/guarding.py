@@ -10,7 +10,7 @@ from remora.protocol.protect import MODES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from remora.protocol.protection import PackState, ProtectionState
+    from remora.protocol.protection import PackState, ProtectionState, RuleState
     from remora.server.domain.instances import KnownInstance
 
 FLAWS_SHOWN = 20
@@ -101,15 +101,15 @@ class RuleOutcome:
     decided: int = 0
     refusals: dict[str, int] = field(default_factory=dict)
 
-    def add(self, rule_id: str, state: ProtectionState | None) -> None:
+    def add(self, state: RuleState | None) -> None:
         """Count an instance in."""
         self.instances += 1
-        found = [each for each in state.rules if each.id == rule_id] if state else []
-        self.unreported += not found
-        for each in found:
-            self.decided += each.decided
-            if each.refusal:
-                self.refusals[each.refusal] = self.refusals.get(each.refusal, 0) + 1
+        if state is None:
+            self.unreported += 1
+            return
+        self.decided += state.decided
+        if state.refusal:
+            self.refusals[state.refusal] = self.refusals.get(state.refusal, 0) + 1
 
     def to_json(self) -> dict[str, object]:
         """The message of docs/protocol.md, section Operator endpoints."""

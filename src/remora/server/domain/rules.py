@@ -76,7 +76,10 @@ def place_of(vulnerability: Vulnerability) -> dict[str, str]:
     keys = {"detector": vulnerability.detector}
     if not frame:
         return {**keys, "place": str(record.get("site") or "")}
-    line = str(frame.get("source") or "").strip() or str(frame.get("line"))
+    line = str(frame.get("source") or "").strip()
+    if not line or "redacted" in line:
+        # what the agent hid it cannot find again, but by its number
+        line = str(frame.get("line"))
     return {
         **keys,
         "place": f"{frame.get('file')}:{frame.get('function')}",

@@ -108,14 +108,16 @@ class Rules:
                     if self._rules.get(stored.rule.id) is stored:
                         await self._take_out(stored, EXPIRY)
 
-    def outcome(self, stored: StoredRule) -> RuleOutcome:
-        """What the living instances say of a rule."""
-        found = RuleOutcome()
+    def with_outcomes(self) -> list[tuple[StoredRule, RuleOutcome]]:
+        """Every rule with what the living instances say of it, the oldest first."""
+        found = {each.rule.id: RuleOutcome() for each in self.all()}
         for known in self._instances.live():
-            process = known.instance
-            if process.role == "serving" and stored.app in {"", process.app}:
-                found.add(stored.rule.id, self._instances.protection(known))
-        return found
+            process, state = known.instance, self._instances.protection(known)
+            told = {rule.id: rule for rule in state.rules} if state else {}
+            for stored in self.all() if process.role == "serving" else ():
+                if stored.app in {"", process.app}:
+                    found[stored.rule.id].add(told.get(stored.rule.id))
+        return [(each, found[each.rule.id]) for each in self.all()]
 
     def guarded(self) -> list[GuardedApp]:
         """How the apps are protected, as their living instances say."""

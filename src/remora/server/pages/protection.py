@@ -25,10 +25,7 @@ async def protection(visit: Visit) -> Response:
         "protection.html",
         app=app,
         guarded=[each.to_json() for each in guarded],
-        rules=[
-            (stored, operations.rules.outcome(stored))
-            for stored in reversed(operations.rules.all())
-        ],
+        rules=operations.rules.with_outcomes()[::-1],
         apps=apps(operations),
         detectors=FAMILIES,
     )

@@ -15,7 +15,12 @@ from remora.agent.actions.attack import (
     order_stack,
 )
 from remora.agent.capture import source_lines
-from remora.agent.capture.source_lines import FILE_BYTES, is_own_file, source_line
+from remora.agent.capture.source_lines import (
+    FILE_BYTES,
+    is_own_file,
+    source_around,
+    source_line,
+)
 from remora.agent.request import RequestContext
 
 
@@ -104,6 +109,18 @@ def test_a_line_follows_its_file_and_odd_files_have_none(tmp_path) -> None:
     large.write_bytes(b"x\n" * FILE_BYTES)
     assert source_line(str(large), 1) == ""
     assert not is_own_file("<frozen os>")
+
+
+def test_a_line_alone_and_among_its_neighbours_is_cut_at_the_same_place(
+    tmp_path,
+) -> None:
+    """A rule that names a line compares the one with what a record said, the other."""
+    file = tmp_path / "a.py"
+    long = "x = " + "'ab cd' + " * 60
+    file.write_text(f"if a:\n\t{long}\n    b\n")
+    _, source, _ = source_around(str(file), 2)
+    assert source.startswith("        x = ")
+    assert source.strip() == source_line(str(file), 2)
 
 
 def test_few_files_are_kept(tmp_path) -> None:

@@ -157,6 +157,26 @@ def test_a_known_route_counts_and_not_a_path_that_looks_like_another(
         serve_request(None)
 
 
+def test_rules_are_not_looked_at_before_there_is_an_attack(bench, driver, ruled):
+    guard(bench, "block")
+
+    class Untouched:
+        def __getattr__(self, name):
+            raise AssertionError(name)
+
+    ruled({"mode": "watch", "route": "/x"})
+    protection.rules = Untouched()
+    request = RequestContext()
+    request.path, request.source = "/x", {"QUERY_STRING": "q=O'Hara"}
+    serve_request(request)
+    try:
+        assert driver.execute("SELECT 2 WHERE name = 'O''Hara'")
+    finally:
+        serve_request(None)
+    assert bench.status().errors == 0
+    ruled()
+
+
 def test_a_rule_that_fails_lets_nothing_through(bench, driver, ruled, monkeypatch):
     guard(bench, "block")
     book = ruled({"mode": "watch", "route": "/other"})

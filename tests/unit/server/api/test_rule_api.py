@@ -129,6 +129,18 @@ def test_a_vulnerability_with_no_own_frame_is_named_by_its_sink(on_server):
     on_server(body)
 
 
+def test_a_line_that_was_hidden_is_named_by_its_number(on_server):
+    async def body(client):
+        await client.register()
+        hidden = {**FRAME, "source": "run(text, '(redacted token)')"}
+        await send_attack(client, stack=[hidden])
+        (row,) = (await get(client, "vulnerabilities"))["vulnerabilities"]
+        made = await set_rule(client, vulnerability=row["id"])
+        assert made["line"] == "7"
+
+    on_server(body)
+
+
 def test_a_rule_ends_at_its_time(on_server):
     async def body(client):
         await client.register()
