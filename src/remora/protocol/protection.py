@@ -114,15 +114,6 @@ class ProtectionState:
             "rules": [rule.to_json() for rule in self.rules[:RULES_LIMIT]],
         }
 
-    @property
-    def without_counts(self) -> tuple[object, ...]:
-        """What is news at once; the counters can wait."""
-        packs = [
-            (it.pack, it.mode, it.guarded, it.waiting, it.flaws) for it in self.packs
-        ]
-        rules = [(it.id, it.refusal) for it in self.rules]
-        return self.mode, self.complaint, packs, rules
-
 
 def parse_protection(value: object) -> ProtectionState:
     """What an agent says of its protection. Raises WireError."""

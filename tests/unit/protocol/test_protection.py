@@ -57,13 +57,6 @@ def test_what_is_no_state_is_refused(value):
         parse_protection(value)
 
 
-def test_counters_are_no_news_but_a_flaw_is():
-    busier = parse_protection({**STATE.to_json(), "requests": 9, "refused": 9})
-    assert busier.without_counts == STATE.without_counts
-    other = parse_protection({**STATE.to_json(), "complaint": "unprotected"})
-    assert other.without_counts != STATE.without_counts
-
-
 def test_the_whole_of_a_full_state_stays_small():
     """A thousand instances that say it every half minute are a few KB/s each."""
     names = tuple(f"driver-{number}" for number in range(1000))

@@ -128,7 +128,7 @@ class Link:
         self._backoff = Backoff()
         self._post_backoff = Backoff()
         self._has_news = False
-        self._cost_due_at = 0.0
+        self._cost_due_at = self._protection_due_at = 0.0
         self._is_ending = False
         self._book.forget()
         self._queries.clear()
@@ -330,14 +330,17 @@ class Link:
         while self._queries:
             query = self._queries.popleft()
             yield from self._post("answers", self._answer(query))
+        if self._has_news:
+            self._protection_due_at = 0.0
         self._has_news = False
         revision = self._revision
         parts = self._book.news(self._listener.statuses(), revision)
-        guarded = self._listener.protection()
         now = yield Wait()
-        if not parts and (
-            now >= self._cost_due_at or self._book.is_news_of_protection(guarded)
-        ):
+        guarded: ProtectionState | None = None
+        if now >= self._protection_due_at:
+            # Looked at seldom: it takes as long as all statuses together.
+            guarded = self._listener.protection()
+        if not parts and (guarded is not None or now >= self._cost_due_at):
             parts = [[]]
         for statuses in parts:
             message: dict[str, object] = {
@@ -349,7 +352,9 @@ class Link:
                 message["protection"] = guarded.to_json()
             if (yield from self._post("statuses", message)):
                 self._cost_due_at = now + COST_S
-                self._book.acknowledged(statuses, revision, guarded)
+                if guarded is not None:
+                    self._protection_due_at = now + COST_S
+                self._book.acknowledged(statuses, revision)
         if self._is_ending and self._registered is not None:
             yield from self._post("goodbye", {"reason": "the process ends"})
             self._registered = None

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from remora.protocol import Status
-    from remora.protocol.protection import ProtectionState
 
 POST_STATUSES = 200
 """Of one request: a glob's twenty sites make a status 2 KiB long."""
@@ -21,7 +20,6 @@ class StatusBook:
         self._known: dict[str, Status] = {}
         self._asked = -1
         self._revision = -1
-        self._protection: tuple[object, ...] | None = None
 
     def news(self, statuses: Sequence[Status], revision: int) -> list[list[Status]]:
         """What to post, in parts; one empty part where only the revision is new.
@@ -45,24 +43,12 @@ class StatusBook:
             for start in range(0, len(fresh), POST_STATUSES)
         ]
 
-    def is_news_of_protection(self, state: ProtectionState | None) -> bool:
-        """Whether more than its counters have changed."""
-        return state is not None and state.without_counts != self._protection
-
-    def acknowledged(
-        self,
-        statuses: Iterable[Status],
-        revision: int,
-        protection: ProtectionState | None = None,
-    ) -> None:
+    def acknowledged(self, statuses: Iterable[Status], revision: int) -> None:
         """The server has these."""
         self._known.update((status.probe, status) for status in statuses)
         self._revision = revision
-        if protection is not None:
-            self._protection = protection.without_counts
 
     def forget(self) -> None:
         """A new registration: the server has nothing."""
         self._known.clear()
         self._revision = -1
-        self._protection = None
