@@ -52,6 +52,7 @@ def _protection(parts: Parts) -> dict[str, object]:
         "requests": protection.requests,
         "refused": protection.refused,
         "cut": protection.cut,
+        "ignored": parts.ignored,
         "rules": [
             rule.to_json()
             for rule in (parts.guarding.rule_states() if parts.guarding else ())

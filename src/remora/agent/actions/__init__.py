@@ -9,6 +9,7 @@ from remora.agent.actions.limiter import (
     DEFAULT_SNAPSHOT_RATE,
     DEFAULT_TIME_SHARE,
     Limiter,
+    Overrun,
     limiter_of,
 )
 from remora.agent.actions.observe import CALL_PARAMETER, Report
@@ -35,6 +36,7 @@ __all__ = [
     "Firings",
     "Kept",
     "Limiter",
+    "Overrun",
     "Report",
     "RequestScope",
     "SpanEnds",
