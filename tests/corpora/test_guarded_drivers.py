@@ -6,7 +6,7 @@ import pytest
 
 import remora
 from remora.agent.capture import SecretNames
-from remora.agent.control.protection import read_protection, read_stored
+from remora.agent.control.protection import read_packs, read_stored
 from remora.agent.diagnostics import Diagnostics
 from remora.agent.hooks import HookTable
 from remora.agent.modules import ModuleStore
@@ -35,7 +35,7 @@ def guarded():
         lambda: None,
     )
     protection.keeps_stored = True
-    probes.add([*read_protection("sql=block", (), {}), *read_stored({})])
+    probes.add([*read_packs({"sql": "block"}, (), {}), *read_stored({})])
     yield
     protection.keeps_stored = False
     probes.clear()

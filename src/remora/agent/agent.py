@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from remora.agent.config import Settings
+    from remora.agent.control.protection import Protection
     from remora.agent.interception import AppValue, PhaseName
     from remora.agent.runtime.kill_file import KillFile
-    from remora.protocol import Probe
 
 TICK_S = 0.5
 """Between two rounds of housekeeping: aggregates, expiry, modules without a loader."""
@@ -96,7 +96,14 @@ class Agent:
         """
         parts = self.parts
         files = read_probe_files(settings.texts("probes"), carried)
-        packed = _read_packs(settings, carried)
+        packed = [
+            replace(probe, id=f"{packs.PREFIX}{probe.id}")
+            for probe in read_probe_files((packs.FRAMEWORKS,), carried)
+        ]
+        guarding: Protection | None = None
+        if settings.text("protect") != "off" or settings.texts("rules"):
+            guarding = parts.make_protection(settings, carried)
+            packed += guarding.wanted()
         if settings is not parts.settings:
             parts.take_settings(settings)
         if proxies := settings.texts("trusted_proxies"):
@@ -107,7 +114,10 @@ class Agent:
         parts.begun = True
         open_outlet(parts)
         parts.worker.add(Housekeeping(self._tick, parts.probes.ship))
-        parts.files = files
+        parts.files, parts.carried = files, carried
+        if guarding is not None:
+            parts.guard(guarding)
+            guarding.obey_own()
         parts.probes.add([*packed, *files])
         if not facts.CAN_SWAP_CODE:
             parts.diagnostics.say(
@@ -156,6 +166,7 @@ class Agent:
         for handle in parts.handles:
             handle.remove()
         parts.probes.clear()
+        protection.rules = None
         protection.turn("off")
         for undo in reversed(parts.undo):
             undo()
@@ -237,25 +248,6 @@ class Agent:
         """No root of the interpreter may lead through us to what the app holds."""
         self.parts.probes.hooks.abandon()
         self.parts.store.stop()
-
-
-def _read_packs(settings: Settings, carried: Mapping[str, bytes]) -> list[Probe]:
-    """The probes that every process has, and those of its protection."""
-    packed = [
-        replace(probe, id=f"{packs.PREFIX}{probe.id}")
-        for probe in read_probe_files((packs.FRAMEWORKS,), carried)
-    ]
-    is_protected = settings.text("protect") != "off"
-    protection.keeps_stored = is_protected and settings.flag("stored_input")
-    if is_protected:
-        # Late, because few processes have protection.
-        from remora.agent.control.protection import read_protection, read_stored
-
-        modes, allowed = settings.text("protect"), settings.texts("allowed_hosts")
-        packed += read_protection(modes, allowed, carried)
-        if protection.keeps_stored:
-            packed += read_stored(carried)
-    return packed
 
 
 def _acquire(locks: Iterable[RLock], timeout_s: float) -> list[RLock]:

@@ -194,6 +194,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "stored_input", _flag, False, "on: what requests have stored is input when read"
     ),
+    Setting("rules", _texts, (), "files of rules of protection, TOML"),
     Setting("public_key", _keys, (), "keys that sign what changes the app's run"),
     Setting("public_key_file", _text, "", "file that holds these keys"),
     Setting("trusted_proxies", _networks, (), "networks of proxies to believe"),

@@ -56,6 +56,7 @@ RUN_OPTIONS = (
         "off (default), watch or block; single detectors as in block,path=watch",
     ),
     RunOption("allowed-hosts", "HOSTS", "hosts and networks that requests may choose"),
+    RunOption("rules", "FILE", "rules of protection, TOML", repeats=True),
     RunOption(
         "stored-input",
         "SWITCH",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from remora.agent.request.body import Body
     from remora.agent.request.held import Held
     from remora.agent.request.refused import RefusedActors
+    from remora.agent.request.rules import RuleBook
     from remora.agent.request.stored import StoredTexts
     from remora.detection import Inputs
 
@@ -178,8 +179,9 @@ class Protection:
     """How far requests are protected in this process, and what was seen of them.
 
     While nothing `watches`, no body is observed; while nothing `blocks`, no response is
-    held back. Whoever installs protect probes turns it. `undo` takes back what was put
-    before apps. With `keeps_stored` there is a table of what requests have `stored`.
+    held back. Whoever installs protect probes turns it. `rules` change the modes of
+    single attacks. `undo` takes back what was put before apps. With `keeps_stored`
+    there is a table of what requests have `stored`.
     """
 
     __slots__ = (
@@ -190,6 +192,7 @@ class Protection:
         "outside",
         "refused",
         "requests",
+        "rules",
         "sources",
         "stored",
         "undo",
@@ -200,6 +203,7 @@ class Protection:
         self.watches = False
         self.blocks = False
         self.listed: RefusedActors | None = None
+        self.rules: RuleBook | None = None
         self.sources: ModuleType | None = None
         self.keeps_stored = False
         self.stored: StoredTexts | None = None
