@@ -26,6 +26,11 @@ real sleep after it they do not, at 30,000 records a second."""
 LOOK_S = 0.05
 """The hot path may not wake anybody, so the queue is looked at, while it may fill."""
 
+IDLE_LOOKS = 20
+IDLE_LOOK_S = 0.25
+"""Where a second of looks found nothing, less often: each takes some 0.3 ms of CPU, as
+all that it touches has left the processor's caches."""
+
 _DROPS_ALONE_S = 5.0
 """Counts of drops go without records when none came for so long."""
 
@@ -63,6 +68,7 @@ class Reporter:
         self._is_urgent = False
         self._is_writing = False
         self._sealed_at = 0.0
+        self._idle_looks = 0
 
     def routines(self) -> Sequence[Callable[[], Routine[None]]]:
         """Draining, and delivery to the server where there is one."""
@@ -132,7 +138,9 @@ class Reporter:
         while self._has_room():
             record = self._queue.take()
             if record is None:
+                self._idle_looks += 1
                 return False
+            self._idle_looks = 0
             self._pass_on(encode_record(record, self._prepare, self._drops), now)
             if originals.monotonic() >= end:
                 return True
@@ -205,7 +213,9 @@ class Reporter:
             self._is_writing = False
 
     def _next_look(self, now: float) -> float:
-        until = now + LOOK_S if self._expects_records() else NEVER
+        until = NEVER
+        if self._expects_records():
+            until = now + (LOOK_S if self._idle_looks < IDLE_LOOKS else IDLE_LOOK_S)
         due = self._batcher.due
         if due is not None and self._server_has_room():
             until = min(until, due)
