@@ -113,14 +113,14 @@ def _make_first_init(
     """The `__init__` of the first value, which puts a compiled one in its place."""
 
     def __init__(self: object, *values: object, **named: object) -> None:  # noqa: N807 - it stands for one
-        init = cls.__init__ = _compile_init(fields)
+        init = cls.__init__ = _compile_init(cls, fields)
         init(self, *values, **named)
 
     return __init__
 
 
-def _compile_init(fields: Mapping[str, _Field]) -> Callable[..., None]:
-    names: dict[str, Any] = {"_set": object.__setattr__, "_absent": _ABSENT}
+def _compile_init(cls: type[Any], fields: Mapping[str, _Field]) -> Callable[..., None]:
+    names: dict[str, Any] = {"_absent": _ABSENT}
     parameters: list[str] = []
     lines: list[str] = []
     for name, each in fields.items():
@@ -133,7 +133,9 @@ def _compile_init(fields: Mapping[str, _Field]) -> Callable[..., None]:
             names[f"_default_{name}"] = each.default
             parameter = f"{name}=_default_{name}"
         parameters.append(parameter)
-        lines.append(f"    _set(self, {name!r}, {value})\n")
+        # by the slot itself: `object.__setattr__` takes twice as long to find it
+        names[f"_set_{name}"] = getattr(cls, name).__set__
+        lines.append(f"    _set_{name}(self, {value})\n")
     text = f"def __init__(self, {', '.join(parameters)}):\n{''.join(lines) or ' pass'}"
     # Compiled first: running a text would reset what CPython notes of an unhandled
     # Ctrl-C, and the app, about to end by it, would exit with another status
