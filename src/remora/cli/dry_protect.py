@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 from remora.agent.actions.attack import STATEMENT_LIMIT, VALUE_LIMIT
 from remora.agent.actions.verdict import ask
 from remora.agent.request import RequestContext
-from remora.agent.request.sources import gather
 from remora.cli.answers import get_object, get_text
 from remora.cli.recorded import NotRecordedError, Told
 from remora.cli.values import format_value
@@ -145,7 +144,7 @@ def _inputs(call: RecordedCall, read: Callable[[Tree], AppValue]) -> tuple[Input
             context.raw_headers = list(value.items())
     if get_text(request, "method") not in _BODILESS:
         lacking = lacking or "the body of a request is not in records"
-    return gather(context), lacking
+    return context.inputs(), lacking
 
 
 def _read_of_request(

@@ -13,7 +13,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_plus
 
-from remora.detection.inputs import Input
+from remora.detection.inputs import Input, Needles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +26,10 @@ JOINED_LIMIT = 20
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}\Z")
 _URL_SAFE = str.maketrans("-_", "+/")
+_ODD = re.compile(r"[%+&'\"\\\x80-\U0010ffff]").search
+"""What has to be in a text for apps to decode or to escape anything in it."""
+
+_IS_WORD = re.compile(r"\w+\Z").match
 _CLIMB = re.compile(r"(?:\.{0,2}[/\\]+)+")
 
 
@@ -42,6 +46,32 @@ def add_forms(inputs: Iterable[Input]) -> Iterator[Input]:
                 yield Input(text, each.source, each.parameter, form)
 
 
+def needles_of(texts: Iterable[str]) -> Needles | None:
+    """What a text holds in lower case if it holds any of these, or a form of one.
+
+    None where that cannot be said: outside of ASCII one letter may become two. A single
+    letter or digit is no needle, because it breaks out of nothing and is everywhere.
+    """
+    words: list[str] = []
+    others: list[str] = []
+    for text in texts:
+        if not text:
+            continue
+        if not text.isascii():
+            return None
+        needle = (text.strip() or text).lower()
+        if not _IS_WORD(text):
+            others.append(needle)
+        elif len(text) > 1:
+            words.append(needle)
+        for _, form in _decoded(text) if _is_decoded(text) else ():
+            if not form.isascii():
+                return None
+            if form:
+                (words if _IS_WORD(form) else others).append(form.lower())
+    return Needles(words, others)
+
+
 def join_parts(inputs: Iterable[Input]) -> Iterator[Input]:
     """What an app that joins the values of a repeated parameter makes of them."""
     parts: dict[tuple[str, str], list[str]] = {}
@@ -53,10 +83,23 @@ def join_parts(inputs: Iterable[Input]) -> Iterator[Input]:
                 yield Input(separator.join(texts), source, parameter, "joined")
 
 
-def _forms(text: str) -> Iterator[tuple[str, str]]:
-    yield "stripped", text.strip()
-    yield "lower", text.lower()
-    yield "upper", text.upper()
+def _forms(text: str) -> Iterable[tuple[str, str]]:
+    plain = (
+        ("stripped", text.strip()),
+        ("lower", text.lower()),
+        ("upper", text.upper()),
+    )
+    if _is_decoded(text):
+        return (*plain, *_decoded(text))
+    return plain
+
+
+def _is_decoded(text: str) -> bool:
+    """Whether apps may make more of a text than a change of case."""
+    return bool(_ODD(text) or "../" in text or _BASE64.match(text))
+
+
+def _decoded(text: str) -> Iterator[tuple[str, str]]:
     if "%" in text or "+" in text:
         once = unquote(text)
         yield "url", once

@@ -29,6 +29,9 @@ ARGUMENT_LIMIT = 4 * 1024 * 1024
 OCCURRENCES_LIMIT = 2000
 """Places at which inputs stand in one argument, each of which is judged."""
 
+_QUICK_WORK = 256 * 1024
+"""Characters gone over by searches that are made before anything else: some 30 µs."""
+
 _PLAIN_WORK = 8 * 1024 * 1024
 """Characters gone over by plain searches before the pieces are the cheaper way."""
 
@@ -65,36 +68,111 @@ class Occurrence:
     end: int
 
 
+class Needles:
+    """Texts in lower case of which an argument holds one if it holds an input.
+
+    `words` stand for inputs that are one word, which mostly breaks out of nothing.
+    """
+
+    __slots__ = ("count", "others", "words")
+
+    def __init__(self, words: Iterable[str], others: Iterable[str]) -> None:
+        self.words = set(words)
+        self.others = set(others)
+        self.count = len(self.words) + len(self.others)
+
+    def add(self, more: Needles) -> None:
+        """Take these in as well."""
+        self.words |= more.words
+        self.others |= more.others
+        self.count += more.count
+
+
 class Inputs:
     """The inputs of one request, each text once; `cut` says why some are missing."""
 
-    __slots__ = ("_by_text", "_mattering", "_pieces", "cut")
+    __slots__ = ("_by_text", "_mattering", "_needles", "_pieces", "_read", "cut")
 
-    def __init__(self, inputs: Iterable[Input]) -> None:
+    def __init__(self, inputs: Iterable[Input], cut: str | None = None) -> None:
         self._by_text: dict[str, Input] = {}
         self._mattering: dict[Callable[[str], object], list[Input]] = {}
+        self._needles: Needles | None = None
         self._pieces: _Pieces | None = None
-        self.cut: str | None = None
+        self._read: Callable[[], Iterable[Input]] | None = None
+        self.cut = cut
+        self._by_text = self._each_once(inputs)
+
+    @classmethod
+    def behind(cls, needles: Needles, read: Callable[[], Iterable[Input]]) -> Inputs:
+        """Inputs that are read when one of these needles is found somewhere.
+
+        Whoever gives them says that they stand for all inputs, which are too few to be
+        cut. To read may fail where the stack ends: then it is done again.
+        """
+        made = cls(())
+        made._needles, made._read = needles, read
+        return made
+
+    def _each_once(self, inputs: Iterable[Input]) -> dict[str, Input]:
+        by_text: dict[str, Input] = {}
         characters = 0
         for each in inputs:
-            if len(self._by_text) >= INPUTS_LIMIT:
-                self.cut = f"the request has more than {INPUTS_LIMIT} inputs"
+            if len(by_text) >= INPUTS_LIMIT:
+                reason = f"the request has more than {INPUTS_LIMIT} inputs"
+                self.cut = self.cut or reason
                 break
             characters += len(each.text)
             if characters > CHARACTERS_LIMIT:
-                self.cut = f"the inputs have more than {CHARACTERS_LIMIT} characters"
+                reason = f"the inputs have more than {CHARACTERS_LIMIT} characters"
+                self.cut = self.cut or reason
                 break
-            self._by_text.setdefault(each.text, each)
+            by_text.setdefault(each.text, each)
+        return by_text
+
+    def _take_in(self) -> dict[str, Input]:
+        read = self._read
+        if read is not None:
+            # In this order: another thread of the request may look at the same time.
+            self._by_text = self._each_once(read())
+            self._read = None
+        return self._by_text
 
     def __len__(self) -> int:
-        return len(self._by_text)
+        return len(self._take_in())
 
     def __iter__(self) -> Iterator[Input]:
-        return iter(self._by_text.values())
+        return iter(self._take_in().values())
+
+    def are_all(self, can_matter: Callable[[str], object]) -> bool:
+        """Whether `can_matter` dismisses none of them."""
+        return len(self._mattering_to(can_matter)) == len(self._take_in())
 
     def named(self, text: str) -> Input | None:
         """The input whose whole text is this one."""
-        return self._by_text.get(text)
+        return self._take_in().get(text)
+
+    def are_absent_from(
+        self, argument: str, words_in: Callable[[str], Iterable[str]] | None = None
+    ) -> bool:
+        """Whether no input that could matter stands in the argument.
+
+        False too where to tell takes longer. `words_in` gives the words of an argument
+        that matter if they are inputs; without it all words matter.
+        """
+        needles = self._needles
+        if needles is None:
+            by_text = self._by_text
+            if self.cut or len(by_text) * len(argument) > _QUICK_WORK:
+                return False
+            return not any(map(argument.__contains__, by_text))
+        if needles.count * len(argument) > _QUICK_WORK or len(argument.strip()) < 2:
+            return False
+        folded = argument.lower()
+        if any(map(folded.__contains__, needles.others)):
+            return False
+        if not any(map(folded.__contains__, needles.words)):
+            return True
+        return words_in is not None and needles.words.isdisjoint(words_in(folded))
 
     def occurring(
         self, argument: str, can_matter: Callable[[str], object]
@@ -107,15 +185,25 @@ class Inputs:
         size = len(argument)
         if size > ARGUMENT_LIMIT:
             return NotMade(f"the argument has more than {ARGUMENT_LIMIT} characters")
-        wanted = self._mattering.get(can_matter)
-        if wanted is None:
-            wanted = [each for each in self._by_text.values() if can_matter(each.text)]
-            self._mattering[can_matter] = wanted
+        by_text = self._take_in()
+        if len(by_text) * size <= _QUICK_WORK:
+            occurring = [t for t in by_text if t in argument and can_matter(t)]
+            return [by_text[text] for text in occurring]
+        wanted = self._mattering_to(can_matter)
         if len(wanted) * size > _PLAIN_WORK:
             wanted = self._sift(argument, wanted)
         if len(wanted) * size > _SEARCH_WORK:
             return NotMade(f"{len(wanted)} inputs in {size} characters are too many")
         return [each for each in wanted if each.text in argument]
+
+    def _mattering_to(self, can_matter: Callable[[str], object]) -> list[Input]:
+        wanted = self._mattering.get(can_matter)
+        if wanted is None:
+            wanted = [
+                each for each in self._take_in().values() if can_matter(each.text)
+            ]
+            self._mattering[can_matter] = wanted
+        return wanted
 
     def _sift(self, argument: str, wanted: list[Input]) -> list[Input]:
         """Those that can occur, by their letters or by the argument's pieces."""

@@ -37,6 +37,12 @@ def judge(argument: str, inputs: Inputs) -> Verdict:
     return NotMade(inputs.cut) if inputs.cut else None
 
 
+def words_in(argument: str) -> tuple[str, ...]:
+    """The words that matter if they are inputs: no path leaves a folder by a word."""
+    del argument
+    return ()
+
+
 def judge_member(name: str, archive: str = "archive") -> Finding | None:
     """Judge the name of an archive's member, which is input by itself."""
     place = Occurrence(Input(name, archive, "member"), 0, len(name))

@@ -35,6 +35,7 @@ def test_what_exceeds_a_bound_is_not_made_and_never_silence(monkeypatch):
     assert isinstance(verdict, NotMade)
     assert verdict.occurs
     assert isinstance(path.judge("a" * (ARGUMENT_LIMIT + 1), of("../a")), NotMade)
+    monkeypatch.setattr(inputs_module, "_QUICK_WORK", 10)
     monkeypatch.setattr(inputs_module, "_SEARCH_WORK", 10)
     assert isinstance(path.judge("/srv/../a/b/c/d", of("../a", "../b")), NotMade)
     places = "../" * (inputs_module.OCCURRENCES_LIMIT + 1)

@@ -16,8 +16,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from remora.agent.actions.attack import describe_finding, make_attack
-from remora.agent.actions.sink_values import text_of, texts_of
-from remora.agent.actions.verdict import ask
+from remora.agent.actions.sink_values import path_of, text_of, texts_of
+from remora.agent.actions.verdict import WORDS_IN, ask
 from remora.agent.capture import calling_frame, capture_stack
 from remora.agent.capture.source_lines import is_own_file, source_line
 from remora.agent.hooks import Raise
@@ -79,8 +79,10 @@ class Judge:
         "_is_secret",
         "_known",
         "_mode",
+        "_needs_input",
         "_probe",
         "_site",
+        "_words_in",
     )
 
     def __init__(
@@ -90,6 +92,9 @@ class Judge:
         self._probe = probe
         self._mode = probe.protect.mode
         self._blocks = probe.protect.acts
+        # the name of an archive's member is input by itself
+        self._words_in = WORDS_IN.get(probe.protect.detector)
+        self._needs_input = probe.protect.detector != "member"
         self._family = probe.protect.family
         self._site = site.target
         self._firings = firings
@@ -103,16 +108,26 @@ class Judge:
             protection.note_outside()
             return None
         ident = originals.get_ident()
-        if ident in guard.busy:
+        if ident in _busy:
             return None
         try:
             # inside: a Ctrl-C that arrives at this very call must not leave the mark
-            guard.busy.add(ident)
-            return self._decide(request, value, result)
+            _busy.add(ident)
+            inputs = request.inputs()
+            # By far most calls end here: no input of the request is in the argument.
+            keeps = protection.stored is not None
+            if self._needs_input and not request.condemned and not keeps:
+                text = value if type(value) is str else path_of(value)
+                if text is not None and inputs.are_absent_from(text, self._words_in):
+                    self._firings.count += 1
+                    if hash(text) not in self._known:
+                        self._remember(text)
+                    return None
+            return self._decide(request, value, result, inputs)
         except BaseException as error:  # noqa: BLE001 - the boundary: nothing of ours reaches the app
             return self._decide_after(error, request, value)
         finally:
-            guard.busy.discard(ident)
+            _busy.discard(ident)
 
     def fault(self, error: BaseException) -> None:
         """What escaped all the same: there was no room even to decide."""
@@ -129,12 +144,15 @@ class Judge:
             raise _blocked(request)
 
     def _decide(
-        self, request: RequestContext, value: AppValue, result: AppValue
+        self,
+        request: RequestContext,
+        value: AppValue,
+        result: AppValue,
+        inputs: Inputs,
     ) -> Outcome | None:
         protect = self._probe.protect
         assert protect is not None
         self._firings.count += 1
-        inputs = request.inputs()
         verdict, text, whole = ask(protect, value, result, inputs)
         outcome: Outcome | None = None
         if verdict is None:
@@ -306,6 +324,7 @@ class Judge:
 
 
 _TEXTS = frozenset(("value", "statement"))
+_busy = guard.busy
 
 
 def _route(request: RequestContext) -> str:

@@ -23,7 +23,7 @@ from remora.agent.request import (
 )
 from remora.agent.runtime import originals
 from remora.errors import Blocked
-from remora.expression import MISSING, Missing
+from remora.expression import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class RequestScope:
     server. Another request inside one (a test client) gets its own context.
     """
 
-    __slots__ = ("_collect", "_firings", "_keys", "_kind")
+    __slots__ = ("_collect", "_firings", "_has_user", "_has_values", "_keys", "_kind")
 
     def __init__(
         self,
@@ -57,6 +57,8 @@ class RequestScope:
     ) -> None:
         self._kind = kind
         self._keys = keys
+        self._has_values = not {"environ", "scope"}.issuperset(keys)
+        self._has_user = "user" in keys
         self._collect = collect
         self._firings = firings
 
@@ -64,7 +66,7 @@ class RequestScope:
         """Open the context, or fill in the one that is open."""
         try:
             self._firings.count += 1
-            said = self._said(values)
+            said = dict(zip(self._keys, self._collect(*values), strict=True))
             source = said.get("environ", said.get("scope"))
             outer = current_request()
             if outer is not None and outer.source in (None, source):
@@ -84,9 +86,10 @@ class RequestScope:
 
     def end(self, call: Call) -> None:
         """Close what this call has opened, and decide about the records it holds."""
-        opened = call.state.pop(_OPENED, None)
+        state = call.state
+        opened = state.pop(_OPENED, None)
         # taken out in any case: the exception knows the frame that holds the call
-        failure = call.state.pop(_ERROR, MISSING)
+        failure = state.pop(_ERROR, MISSING)
         if opened is None:
             return
         outer, context = opened
@@ -107,13 +110,10 @@ class RequestScope:
             self._firings.count += 1
             context = current_request()
             if context is not None:
-                self._fill(context, self._said(values))
+                said = dict(zip(self._keys, self._collect(*values), strict=True))
+                self._fill(context, said)
         except BaseException as error:  # noqa: BLE001 - the boundary: nothing of ours reaches the app
             self._firings.fault(error)
-
-    def _said(self, values: tuple[AppValue, ...]) -> dict[str, AppValue]:
-        collected = zip(self._keys, self._collect(*values), strict=True)
-        return {k: v for k, v in collected if type(v) is not Missing}
 
     def _fill(self, context: RequestContext, said: dict[str, AppValue]) -> bool:
         """Put in what is known; False where this is no request after all."""
@@ -121,17 +121,17 @@ class RequestScope:
             from_environ(context, said.get("environ"))
         elif self._kind == "asgi" and not from_scope(context, said.get("scope")):
             return False
-        from_values(context, said)
+        if self._has_values:
+            from_values(context, said)
         if "message" in said and protection.watches:
-            from remora.agent.request.edge import note_message
-
-            note_message(context, said["message"])
+            protection.edge.note_message(context, said["message"])
         if "rows" in said and protection.stored is not None:
             protection.stored.meet(context, said["rows"])
-        user = identifier_of(said.get("user"))
-        if user and context.user is None:
-            context.user = User(user, {})
-            context.meet_list()
+        if self._has_user and context.user is None:
+            user = identifier_of(said.get("user"))
+            if user:
+                context.user = User(user, {})
+                context.meet_list()
         return True
 
 
@@ -157,13 +157,12 @@ class WsgiEdgeSteps:
         context = current_request()
         if not protection.watches or context is None or context.guarded:
             return None
-        from remora.agent.request.edge import WsgiEdge, watch_input
-
-        watch_input(context, environ)
+        protection.edge.watch_input(context, environ)
         if not protection.blocks or type(environ) is not dict:
             return None
         context.guarded = True
-        call.state[_EDGE] = edge = WsgiEdge(context, environ, start_response)
+        edge = protection.edge.WsgiEdge(context, environ, start_response)
+        call.state[_EDGE] = edge
         return Arguments(start_response=edge.start_response)
 
     def replace(self, call: Call, parts: AppValue) -> AppValue:
@@ -214,9 +213,7 @@ class AsgiEdgeSteps:
         context = current_request()
         if not protection.watches or context is None or context.guarded:
             return None
-        from remora.agent.request.edge import AsgiEdge
-
-        edge = AsgiEdge(context, receive, send)
+        edge = protection.edge.AsgiEdge(context, receive, send)
         if not protection.blocks:
             return Arguments(receive=edge.receive)
         context.guarded = True
@@ -259,9 +256,7 @@ def refuse_in_django() -> Outcome | None:
     request = current_request()
     if request is None or not request.condemned:
         return None
-    from remora.agent.request.edge import django_refusal
-
-    response = django_refusal()
+    response = None if protection.edge is None else protection.edge.django_refusal()
     return None if response is None else Return(response)
 
 
@@ -280,28 +275,24 @@ class StandIn:
         request = current_request()
         if not protection.watches or request is None:
             return None
-        from remora.agent.request.edge import Carried
-
         if self._kind == "carry":
-            return Arguments(**{self._name: Carried(request, original)})
+            return Arguments(**{self._name: protection.edge.Carried(request, original)})
         return Arguments(**{self._name: _application(self._kind)(original)})
 
     def stand(self, root: AppValue) -> None:
         """Put ours where an object holds the callable."""
         if not protection.watches or self.owner is None:
             return
-        from remora.agent.request.edge import carry, stand_before
-
-        owner = self.owner(root)
+        edge, owner = protection.edge, self.owner(root)
         if self._kind == "carry":
-            carry(owner, self._name)
+            edge.carry(owner, self._name)
             return
-        stand_before(owner, self._name, _application(self._kind))
+        edge.stand_before(owner, self._name, _application(self._kind))
 
 
 def _application(kind: str) -> type[Application]:
     """What stands before apps of this kind; one whose kind is custom speaks WSGI."""
-    from remora.agent.request import edge
-
-    kinds = {"asgi": edge.AsgiApplication, "aiohttp": edge.AiohttpApplication}
-    return kinds.get(kind, edge.WsgiApplication)
+    edge = protection.edge
+    if kind == "asgi":
+        return edge.AsgiApplication
+    return edge.AiohttpApplication if kind == "aiohttp" else edge.WsgiApplication

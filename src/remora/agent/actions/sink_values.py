@@ -44,6 +44,8 @@ def text_of(value: AppValue) -> str | None:
     """The text of a text, bytes, path or composed statement; None for anything else."""
     if type(value) is str:
         return value
+    if (path := path_of(value)) is not None:
+        return path
     kind = kind_of(value)
     if kind is Kind.TEXT:
         return str.__str__(value)
@@ -51,7 +53,18 @@ def text_of(value: AppValue) -> str | None:
         return bytes.decode(value, "utf-8", "surrogateescape")
     if type(value) is bytearray:
         return bytearray.decode(value, "utf-8", "surrogateescape")
-    return _path_of(value) or _statement_of(value)
+    return _statement_of(value)
+
+
+def path_of(value: AppValue) -> str | None:
+    """The text of a path of pathlib itself; a subclass may have code of its own."""
+    pathlib = sys.modules.get("pathlib")
+    for name in _PATHS if pathlib is not None else ():
+        if type(value) is getattr(pathlib, name, None):
+            return value.__fspath__()
+    if type_name(type(value)) == "posix.DirEntry":
+        return text_of(value.path)
+    return None
 
 
 def texts_of(value: AppValue) -> list[str] | None:
@@ -92,17 +105,6 @@ def _gather_addresses(value: AppValue, found: list[str], depth: int) -> None:
     elif (type(value) is list or type(value) is tuple) and depth < 4:
         for each in value[:PARTS_LIMIT]:
             _gather_addresses(each, found, depth + 1)
-
-
-def _path_of(value: AppValue) -> str | None:
-    """The text of a path of pathlib itself; a subclass may have code of its own."""
-    pathlib = sys.modules.get("pathlib")
-    for name in _PATHS if pathlib is not None else ():
-        if type(value) is getattr(pathlib, name, None):
-            return value.__fspath__()
-    if type_name(type(value)) == "posix.DirEntry":
-        return text_of(value.path)
-    return None
 
 
 def _statement_of(value: AppValue) -> str | None:

@@ -17,7 +17,7 @@ from remora.agent.actions.sink_values import (
 from remora.detection import Finding, Inputs, NotMade, path, shell, sql, url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from remora.agent.interception import AppValue
     from remora.detection import Verdict
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 UNREADABLE = "the argument cannot be read without running the app's code"
 _NOTHING: Answer = (None, "", "")
+
+
+WORDS_IN: dict[str, Callable[[str], Iterable[str]]] = {
+    "sql": sql.words_in,
+    "path": path.words_in,
+}
+"""What words of an argument matter to a detector; to the others all of them do."""
 
 
 def ask(protect: Protect, value: AppValue, result: AppValue, inputs: Inputs) -> Answer:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from remora.agent.request.context import RequestContext, current_request
+from remora.expression import Missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,12 +23,22 @@ _FIELDS_LIMIT = 200
 HEADERS_LIMIT = 200
 """Headers that are kept: servers refuse more (gunicorn at 100)."""
 
+_NAMES_LIMIT = 500
+"""Names of headers that are remembered, and not put together for each request."""
+
+_NAME_LENGTH = 64
+"""Characters of one: those that browsers and proxies send are shorter."""
+
 HEADER_LIMIT = 8192
 """Characters of one: servers refuse longer ones (gunicorn at 8190)."""
 
 
 _TEXT_LIMIT = 2000
 _SERVED = ("http", "websocket")
+_ENVIRON_KEYS = ("REQUEST_METHOD", "REMOTE_ADDR", "SCRIPT_NAME", "PATH_INFO")
+_TEXTS = frozenset(("method", "path", "client", "route"))
+_UNREAD = {"query": "raw_query", "headers": "raw_headers", "parameters": "parameters"}
+"""Values that are only kept, and where: they are read when somebody asks."""
 
 _WITHOUT_PREFIX = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
 """Headers that a WSGI environ names otherwise than the rest (PEP 3333)."""
@@ -38,10 +49,13 @@ def from_environ(context: RequestContext, environ: object) -> None:
     if type(environ) is not dict:
         return
     context.source = environ
-    context.method = _text(environ.get("REQUEST_METHOD"))
-    script, path = _text(environ.get("SCRIPT_NAME")), _text(environ.get("PATH_INFO"))
+    # One call for all: this is done for each request, and more than once.
+    said: list[object] = [environ.get(key) for key in _ENVIRON_KEYS]
+    method, client, script, path = [
+        each[:_TEXT_LIMIT] if type(each) is str else _text(each) for each in said
+    ]
+    context.method, context.client = method, client
     context.path = (script or "") + (path or "") or "/"
-    context.client = _text(environ.get("REMOTE_ADDR"))
 
 
 def from_scope(context: RequestContext, scope: object) -> bool:
@@ -59,19 +73,19 @@ def from_scope(context: RequestContext, scope: object) -> bool:
 
 def from_values(context: RequestContext, values: Mapping[str, object]) -> None:
     """Fill in what expressions gave; what is missing or of another type is left."""
-    for key in ("method", "path", "client", "route"):
-        if (text := _text(values.get(key))) is not None:
-            setattr(context, key, text)
-    status = values.get("status")
-    if type(status) is str:
-        status = int(status[:3]) if status[:3].isdigit() else None
-    if type(status) is int:
-        context.status = status
-    for key in ("query", "headers"):
-        if key in values:
-            setattr(context, f"raw_{key}", values[key])
-    if "parameters" in values:
-        context.parameters = values["parameters"]
+    for key, value in values.items():
+        if type(value) is Missing:
+            continue
+        if key in _TEXTS:
+            if (text := _text(value)) is not None:
+                setattr(context, key, text)
+        elif key in _UNREAD:
+            setattr(context, _UNREAD[key], value)
+        elif key == "status":
+            if type(value) is int:
+                context.status = value
+            elif type(value) is str and value[:3].isdigit():
+                context.status = int(value[:3])
 
 
 def query_of(context: RequestContext) -> object:
@@ -103,7 +117,7 @@ def headers_of(context: RequestContext) -> list[tuple[str, str]]:
         return list(_pairs(context.raw_headers))
     if "headers" in source:
         return list(_pairs(source["headers"]))
-    return list(_environ_headers(source.copy()))
+    return _environ_headers(source.copy())
 
 
 def header(context: RequestContext, name: str) -> str:
@@ -133,6 +147,8 @@ def text_of(value: object, limit: int) -> str | None:
 
 
 def _text(value: object) -> str | None:
+    if type(value) is str:
+        return value[:_TEXT_LIMIT]
     return text_of(value, _TEXT_LIMIT)
 
 
@@ -151,15 +167,30 @@ def _query(value: object) -> dict[str, object]:
     return fields
 
 
-def _environ_headers(environ: dict[object, object]) -> Iterator[tuple[str, str]]:
-    count = 0
-    for key, value in environ.items():
-        if type(key) is not str or type(value) is not str or count >= HEADERS_LIMIT:
-            continue
+class _Names(dict[str, str]):
+    """The headers' names by the keys of an environ; empty for a key of another kind."""
+
+    __slots__ = ()
+
+    def __missing__(self, key: str) -> str:
+        name = ""
         if key.startswith("HTTP_") or key in _WITHOUT_PREFIX:
-            count += 1
             name = key.removeprefix("HTTP_").replace("_", "-").lower()
-            yield name, value[:HEADER_LIMIT]
+        if len(self) < _NAMES_LIMIT and len(key) <= _NAME_LENGTH:
+            self[key] = name
+        return name
+
+
+_names = _Names()
+
+
+def _environ_headers(environ: dict[object, object]) -> list[tuple[str, str]]:
+    if set(map(type, environ)) != {str}:
+        environ = {key: value for key, value in environ.items() if type(key) is str}
+    named = zip(map(_names.__getitem__, environ), environ.values(), strict=True)  # pyright: ignore[reportArgumentType] - all are texts
+    found = [(name, value) for name, value in named if name]
+    texts = [(n, v[:HEADER_LIMIT]) for n, v in found if type(v) is str]
+    return texts[:HEADERS_LIMIT]
 
 
 def _pairs(value: object) -> Iterator[tuple[str, str]]:

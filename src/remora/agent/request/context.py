@@ -14,7 +14,7 @@ from remora.agent.runtime import originals
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
-    from typing import Literal
+    from typing import Any, Literal
 
     from remora.agent.interception import AppValue
     from remora.agent.request.body import Body
@@ -135,10 +135,19 @@ class RequestContext:
             from remora.agent.request import sources
 
             protection.sources = sources
-        now = sources.version(self)
+        body, source, parameters = self.body, self.source, self.parameters
+        if parameters is None and type(source) is dict:
+            parameters = source.get("path_params")
+        stored = self.stored
+        now = (
+            0 if body is None else body.version,
+            id(source),
+            id(parameters),
+            0 if stored is None else len(stored),
+        )
         inputs = self._inputs
         if inputs is None or self._version != now:
-            self._inputs = inputs = sources.gather(self)
+            self._inputs = inputs = sources.gather(self, parameters)
             self._version = now
         return inputs
 
@@ -181,12 +190,14 @@ class Protection:
     While nothing `watches`, no body is observed; while nothing `blocks`, no response is
     held back. Whoever installs protect probes turns it. `rules` change the modes of
     single attacks. `undo` takes back what was put before apps. With `keeps_stored`
-    there is a table of what requests have `stored`.
+    there is a table of what requests have `stored`. `edge` and `sources` are the rooms
+    that are imported when protection begins.
     """
 
     __slots__ = (
         "blocks",
         "cut",
+        "edge",
         "keeps_stored",
         "listed",
         "outside",
@@ -205,6 +216,7 @@ class Protection:
         self.listed: RefusedActors | None = None
         self.rules: RuleBook | None = None
         self.sources: ModuleType | None = None
+        self.edge: Any = None
         self.keeps_stored = False
         self.stored: StoredTexts | None = None
         self.requests = 0
@@ -217,8 +229,9 @@ class Protection:
         """Go this far from now on. It imports, so no lock of ours may be held."""
         if mode != "off":
             # What a hook may need later; a hook itself should import nothing.
-            for late in ("actor", "edge", "sources"):
-                __import__(f"remora.agent.request.{late}")
+            from remora.agent.request import actor, edge, sources
+
+            _, self.edge, self.sources = actor, edge, sources
         if mode == "off":
             self.stored = None
         elif self.keeps_stored and self.stored is None:
@@ -229,6 +242,8 @@ class Protection:
         self.blocks = mode == "block"
         while mode == "off" and self.undo:
             self.undo.pop()()
+        if mode == "off" and self.sources is not None:
+            self.sources.forget()
 
     def begin_anew(self) -> None:
         """In a forked child: what its parent saw says nothing about this process."""
@@ -263,9 +278,8 @@ _request: ContextVar[RequestContext | None] = ContextVar("remora_request", defau
 _user: ContextVar[User | None] = ContextVar("remora_user", default=None)
 
 
-def current_request() -> RequestContext | None:
-    """The request that this task or thread is serving."""
-    return _request.get()
+current_request = _request.get
+"""The request that this task or thread is serving. No function: it is asked often."""
 
 
 def current_user() -> User | None:
@@ -286,9 +300,8 @@ def user_of(request: RequestContext) -> User | None:
     return request.user
 
 
-def serve_request(context: RequestContext | None) -> None:
-    """Serve this request from here on, or none."""
-    _request.set(context)
+serve_request = _request.set
+"""Serve this request from here on, or none."""
 
 
 def set_user(identifier: str, attributes: Mapping[str, AppValue]) -> None:

@@ -1,5 +1,5 @@
 """SQL: input that leaves its token in a statement."""
 
-from remora.detection.sql.judge import judge
+from remora.detection.sql.judge import judge, words_in
 
-__all__ = ["judge"]
+__all__ = ["judge", "words_in"]

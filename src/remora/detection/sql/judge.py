@@ -35,11 +35,14 @@ def judge(argument: str, inputs: Inputs, dialect: str = "generic") -> Verdict:
     found = inputs.occurring(argument, _CAN_MATTER)
     if isinstance(found, NotMade):
         return found
-    names = [inputs.named(word) for word in set(_AFTER_COMPARISON(argument))]
-    found += [each for each in names if each is not None]
+    if not inputs.are_all(_CAN_MATTER):
+        names = [inputs.named(word) for word in set(_AFTER_COMPARISON(argument))]
+        found += [each for each in names if each is not None]
     places = locate(argument, [each for each in found if _says_something(each)])
     if isinstance(places, NotMade):
         return places
+    if not places:
+        return NotMade(inputs.cut) if inputs.cut else None
     reader = Reader(argument, lexer_of(dialect))
     for place in places:
         first, last = reader.around(place.start, place.end)
@@ -49,6 +52,11 @@ def judge(argument: str, inputs: Inputs, dialect: str = "generic") -> Verdict:
         if finding:
             return finding
     return NotMade(inputs.cut) if inputs.cut else None
+
+
+def words_in(statement: str) -> list[str]:
+    """The words that matter if they are inputs: those beside a comparison."""
+    return _AFTER_COMPARISON(statement)
 
 
 def _says_something(each: Input) -> bool:

@@ -345,10 +345,11 @@ def test_a_fault_of_ours_blocks_where_input_is_in_the_argument(
     monkeypatch.setattr(module, "ask", broken)
     for _ in range(5):
         with pytest.raises(remora.Blocked):
-            ask("q=abc", lambda: driver.send("SELECT 'abc'"))
-        ask("q=abc", lambda: driver.send("SELECT 1"))
+            ask("q=a-bc", lambda: driver.send("SELECT 'a-bc'"))
+        ask("q=a-bc", lambda: driver.send("SELECT 1"))
     assert driver.ran == ["SELECT 1"] * 5
-    assert "10 checks not made: the check failed" in bench.reason
+    # the others ended before they had to ask: nothing of the request was in them
+    assert "5 checks not made: the check failed" in bench.reason
     assert bench.records[0]["not_made"] == "the check failed"
     assert len(bench.records) == 5
 

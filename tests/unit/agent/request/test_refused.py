@@ -6,7 +6,13 @@ import pytest
 
 from remora.agent.actions import AsgiEdgeSteps
 from remora.agent.hooks import Return
-from remora.agent.request import RequestContext, protection, serve_request, set_user
+from remora.agent.request import (
+    RequestContext,
+    edge,
+    protection,
+    serve_request,
+    set_user,
+)
 from remora.agent.request.refused import RefusedActors
 
 
@@ -100,6 +106,7 @@ def test_a_blocked_client_that_has_left_gets_no_call_of_the_app_either(
     async def receive():
         return {"type": "http.disconnect"}
 
+    monkeypatch.setattr(protection, "edge", edge)
     monkeypatch.setattr(protection, "watches", True)
     request_of("192.0.2.7").source = {"type": "http", "method": "POST", "path": "/"}
     steps = AsgiEdgeSteps(None)

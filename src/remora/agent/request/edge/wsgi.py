@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from remora.agent.request.body import Body
 from remora.agent.request.context import current_request, protection, serve_request
 from remora.agent.request.edge.refusal import STATUS, refusal
 from remora.agent.request.edge.sieve import watched_body
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from remora.agent.interception import AppValue
-    from remora.agent.request.body import Body
     from remora.agent.request.context import RequestContext
 
 
@@ -24,7 +24,8 @@ def watch_input(context: RequestContext, environ: AppValue) -> None:
         return
     stream = environ.get("wsgi.input")
     if stream is not None and type(stream) is not WatchedInput:
-        context.body = watched_body(context)
+        is_plain = not environ.get("CONTENT_TYPE")
+        context.body = Body() if is_plain else watched_body(context)
         environ["wsgi.input"] = WatchedInput(stream, context.body)
 
 

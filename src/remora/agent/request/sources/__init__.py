@@ -4,6 +4,6 @@ Imported when protection begins: an app without it pays for none of these parser
 """
 
 from remora.agent.request.sources.collected import Collected
-from remora.agent.request.sources.gather import gather, version
+from remora.agent.request.sources.gather import forget, gather
 
-__all__ = ["Collected", "gather", "version"]
+__all__ = ["Collected", "forget", "gather"]

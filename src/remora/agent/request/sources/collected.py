@@ -10,6 +10,13 @@ from remora.detection.inputs import INPUTS_LIMIT
 CHARACTERS_LIMIT = 2 * 1024 * 1024
 """Characters of all texts: a body in its pieces and as a whole, in two charsets."""
 
+SMALL_COUNT = 200
+"""Inputs of a request of which forms are made when one of them may be in an argument:
+nearly all requests. An input has a dozen forms at most, so bounds are far away."""
+
+SMALL_LENGTH = 64 * 1024
+"""Characters of them: a form is at most 18 times as long (NFKC of one letter)."""
+
 NAME_LIMIT = 200
 """Characters of a parameter's name as records show it; as an input it is whole."""
 
@@ -48,6 +55,11 @@ class Collected:
         A plain word is left out: it is the app's own word, and breaks out of nothing.
         """
         return _IS_WORD.match(name) is not None or self.add(name, source, name)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether these are so few and short that all their forms are taken in too."""
+        return len(self.inputs) <= SMALL_COUNT and self._characters <= SMALL_LENGTH
 
     def note_cut(self, reason: str) -> None:
         """Something is missing; the first reason is the one that is told."""

@@ -45,9 +45,11 @@ def add_query(found: Collected, text: str, source: str, charset: str = "") -> No
 
 def _add_field(found: Collected, field: str, source: str, charset: str) -> None:
     name, _, value = field.partition("=")
-    name = unquote_plus(name, charset, "replace")
+    if "%" in field or "+" in field:
+        name = unquote_plus(name, charset, "replace")
+        value = unquote_plus(value, charset, "replace")
     found.add_name(name, source)
-    found.add(unquote_plus(value, charset, "replace"), source, name)
+    found.add(value, source, name)
 
 
 def add_cookies(found: Collected, text: str) -> None:
@@ -71,12 +73,17 @@ def add_headers(found: Collected, headers: Iterable[tuple[str, str]]) -> None:
     for name, text in headers:
         if name == "cookie":
             add_cookies(found, text)
-        elif name not in _HOSTS or not _IS_HOST.match(text):
+        elif not is_plain_host(name, text):
             found.add(text, "header", name)
             if not text.isascii():
                 found.add(again_as_utf8(text), "header", name)
         if name == "authorization":
             _add_credentials(found, text)
+
+
+def is_plain_host(name: str, text: str) -> bool:
+    """Whether a header says who the app or its client is, and nothing more."""
+    return name in _HOSTS and _IS_HOST.match(text) is not None
 
 
 def add_path(found: Collected, path: str) -> None:

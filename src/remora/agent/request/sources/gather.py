@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from remora.agent.request.adapters import headers_of, query_of, text_of
+from remora.agent.request.adapters import header, headers_of, query_of, text_of
 from remora.agent.request.sources.bodies import add_body, add_message
 from remora.agent.request.sources.collected import Collected
 from remora.agent.request.sources.fields import (
@@ -14,11 +15,17 @@ from remora.agent.request.sources.fields import (
     add_query,
     again_as_utf8,
 )
-from remora.detection import Inputs, add_forms, join_parts
+from remora.agent.request.sources.plain import plain_needles
+from remora.detection import Inputs, add_forms, join_parts, needles_of
+from remora.values import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from remora.agent.request.body import Body
     from remora.agent.request.context import RequestContext
+    from remora.detection import Input
+    from remora.detection.inputs import Needles
 
 QUERY_LIMIT = 64 * 1024
 """Characters of a query string: servers refuse longer request lines (most at 8 KiB)."""
@@ -27,40 +34,138 @@ JOINED = frozenset(("query", "form", "json", "multipart"))
 """Sources in which a name may come several times, and apps join what came."""
 
 
-def version(context: RequestContext) -> tuple[object, ...]:
-    """What changes when there is more to know than before."""
+REPEATED = frozenset(
+    ("user-agent", "accept", "accept-language", "accept-encoding", "accept-charset",
+     "cache-control", "connection", "content-length", "content-type", "dnt", "pragma",
+     "priority", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
+     "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user", "te",
+     "upgrade-insecure-requests")
+)  # fmt: skip
+"""Headers that clients repeat word for word in request after request. Others may hold
+what belongs to one user, and are kept no longer than their request."""
+
+_KNOWN_LIMIT = 500
+"""Such headers that are remembered: a site's browsers have some dozens of each."""
+
+_KNOWN_LENGTH = 300
+"""Characters of one: longer user agents are rare."""
+
+
+@frozen
+class _Header:
+    """The inputs of a header, and what an argument holds that holds one of them."""
+
+    inputs: tuple[Input, ...]
+    needles: Needles
+
+
+_known: dict[tuple[str, str], _Header] = {}
+"""What was made of them: most of what a request says, and always the same."""
+
+
+def gather(context: RequestContext, parameters: object) -> Inputs:
+    """All inputs of the request, with their forms.
+
+    `parameters` are those that a framework has found in the path. What a plain request
+    says is only cut into needles, and read when one of them is found somewhere.
+    """
+    query = text_of(query_of(context), QUERY_LIMIT) or ""
+    path = (context.path or "").partition("?")[0]
+    known, headers = _split(headers_of(context))
     body = context.body
-    return (
-        0 if body is None else body.version,
-        id(context.source),
-        id(_parameters(context)),
-        len(context.stored or ()),
-    )
-
-
-def gather(context: RequestContext) -> Inputs:
-    """All inputs of the request, with their forms."""
+    if (body is None or not body.version) and not context.stored:
+        needles = plain_needles(query, path, parameters, headers)
+        if needles is not None:
+            for each in known:
+                needles.add(each.needles)
+            late = partial(_late, query, path, parameters, headers, known)
+            return Inputs.behind(needles, late)
     found = Collected()
-    add_query(found, text_of(query_of(context), QUERY_LIMIT) or "", "query")
-    _add_paths(found, context)
-    headers = headers_of(context)
-    add_headers(found, headers)
-    if context.body is not None:
-        _add_body(found, context.body, dict(headers).get("content-type", ""))
+    _add_all(found, query, path, parameters, headers)
+    if body is not None and body.version:
+        _add_body(found, body, header(context, "content-type"))
     for text, sender in (context.stored or {}).copy().items():
         found.add(text, "stored", sender)
-    parts = [each for each in found.inputs if each.source in JOINED]
-    inputs = Inputs(add_forms([*found.inputs, *join_parts(parts)]))
-    inputs.cut = found.cut or inputs.cut
-    return inputs
+    inputs = _with_joined(found.inputs)
+    everything = [*inputs, *(given for each in known for given in each.inputs)]
+    if found.is_small and not found.cut:
+        needles = needles_of([each.text for each in inputs])
+        if needles is not None:
+            for each in known:
+                needles.add(each.needles)
+            return Inputs.behind(needles, partial(add_forms, everything))
+    return Inputs(add_forms(everything), found.cut or None)
 
 
-def _add_paths(found: Collected, context: RequestContext) -> None:
-    _add_parameters(found, _parameters(context))
-    path = (context.path or "").partition("?")[0]
+def _late(
+    query: str,
+    path: str,
+    parameters: object,
+    headers: list[tuple[str, str]],
+    known: list[_Header],
+) -> Iterator[Input]:
+    """What is read of a plain request once it is asked for."""
+    found = Collected()
+    _add_all(found, query, path, parameters, headers)
+    yield from add_forms(_with_joined(found.inputs))
+    for each in known:
+        yield from add_forms(each.inputs)
+
+
+def _add_all(
+    found: Collected,
+    query: str,
+    path: str,
+    parameters: object,
+    headers: list[tuple[str, str]],
+) -> None:
+    add_query(found, query, "query")
+    _add_parameters(found, parameters)
     add_path(found, path)
     if not path.isascii():
         add_path(found, again_as_utf8(path))
+    add_headers(found, headers)
+
+
+def forget() -> None:
+    """Keep nothing of what requests have said."""
+    _known.clear()
+
+
+def _with_joined(inputs: list[Input]) -> list[Input]:
+    parts = [each for each in inputs if each.source in JOINED]
+    return inputs if len(parts) < 2 else [*inputs, *join_parts(parts)]
+
+
+def _split(
+    headers: list[tuple[str, str]],
+) -> tuple[list[_Header], list[tuple[str, str]]]:
+    """What is known of headers that are always the same, and the other headers."""
+    known: list[_Header] = []
+    others: list[tuple[str, str]] = []
+    for pair in headers:
+        header = _known.get(pair) or _learn(pair)
+        if header is None:
+            others.append(pair)
+        else:
+            known.append(header)
+    return known, others
+
+
+def _learn(pair: tuple[str, str]) -> _Header | None:
+    """What there is to know of a header, or None where it may be one user's own."""
+    name, text = pair
+    if name not in REPEATED or len(text) > _KNOWN_LENGTH:
+        return None
+    found = Collected()
+    add_headers(found, [pair])
+    needles = needles_of([each.text for each in found.inputs])
+    if needles is None:
+        return None
+    if len(_known) >= _KNOWN_LIMIT:
+        _known.clear()
+    header = _known[pair] = _Header(tuple(found.inputs), needles)
+    return header
 
 
 def _add_parameters(found: Collected, parameters: object) -> None:
@@ -83,11 +188,3 @@ def _add_body(found: Collected, body: Body, content_type: str) -> None:
         add_body(found, content, content_type, is_cut=body.is_cut)
     for message in body.messages.copy():
         add_message(found, message)
-
-
-def _parameters(context: RequestContext) -> object:
-    """Parameters that a framework has found in the path."""
-    source = context.source
-    if context.parameters is None and type(source) is dict:
-        return source.get("path_params")
-    return context.parameters
