@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remora import packs
 from remora.agent.config import read_settings
-from remora.agent.control import read_probe_files
+from remora.agent.control import Frameworks
 from remora.agent.diagnostics import Diagnostics
 from remora.agent.outlet import open_outlet
 from remora.agent.parts import Parts
@@ -93,8 +92,8 @@ class Agent:
         `carried` are the contents of files that have travelled along, by their names.
         """
         parts = self.parts
-        files = read_probe_files(settings.texts("probes"), carried)
-        packed = _read_packs(settings, carried)
+        files = _read_files(settings.texts("probes"), carried)
+        protecting = _read_protection(settings, carried)
         if settings is not parts.settings:
             parts.take_settings(settings)
         if proxies := settings.texts("trusted_proxies"):
@@ -106,7 +105,10 @@ class Agent:
         open_outlet(parts)
         parts.worker.add(Housekeeping(self._tick, parts.probes.ship))
         parts.files = files
-        parts.probes.add([*packed, *files])
+        frameworks = Frameworks(parts.probes.add, carried)
+        parts.undo.append(parts.store.subscribe(frameworks.wake))
+        frameworks.wake()
+        parts.probes.add([*protecting, *files])
         if not facts.CAN_SWAP_CODE:
             parts.diagnostics.say(
                 f"Python {facts.PYTHON} is not one that remora was tested on: nothing "
@@ -232,19 +234,23 @@ class Agent:
         self.parts.store.stop()
 
 
-def _read_packs(settings: Settings, carried: Mapping[str, bytes]) -> list[Probe]:
-    """The probes that every process has, and those of its protection."""
-    packed = [
-        replace(probe, id=f"{packs.PREFIX}{probe.id}")
-        for probe in read_probe_files((packs.FRAMEWORKS,), carried)
-    ]
-    if settings.text("protect") != "off":
-        # Late, because few processes have protection.
-        from remora.agent.control.protection import read_protection
+def _read_files(paths: tuple[str, ...], carried: Mapping[str, bytes]) -> list[Probe]:
+    if not paths:
+        return []
+    # Late, because it reads TOML, which few processes have to.
+    from remora.agent.control import read_probe_files
 
-        modes, allowed = settings.text("protect"), settings.texts("allowed_hosts")
-        packed += read_protection(modes, allowed, carried)
-    return packed
+    return read_probe_files(paths, carried)
+
+
+def _read_protection(settings: Settings, carried: Mapping[str, bytes]) -> list[Probe]:
+    if settings.text("protect") == "off":
+        return []
+    # Late, because few processes have protection.
+    from remora.agent.control.protection import read_protection
+
+    modes, allowed = settings.text("protect"), settings.texts("allowed_hosts")
+    return read_protection(modes, allowed, carried)
 
 
 def _acquire(locks: Iterable[RLock], timeout_s: float) -> list[RLock]:

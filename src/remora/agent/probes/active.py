@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remora.agent.actions import Firings, limiter_of
-from remora.agent.actions.aggregate_record import make_aggregate
 from remora.agent.probes.compile import Compiler
 from remora.agent.probes.placement import Placement
 from remora.agent.runtime import originals
@@ -115,6 +114,9 @@ class ActiveProbe:
             return
         rows = table.take_differences()
         if rows:
+            # Loaded by Probes.add, with what counts.
+            from remora.agent.actions.aggregate_record import make_aggregate
+
             record = (
                 make_aggregate,
                 self.probe,

@@ -15,7 +15,6 @@ from remora.agent.actions import (
     CALL_PARAMETER,
     AsgiEdgeSteps,
     RequestScope,
-    SpanEnds,
     StandIn,
     WsgiEdgeSteps,
     refuse_in_django,
@@ -30,13 +29,7 @@ from remora.agent.interception import (
     PhaseName,
     Step,
 )
-from remora.agent.probes.gate import (
-    PROVIDED,
-    Gates,
-    expressions_of,
-    providers,
-    table_of,
-)
+from remora.agent.probes.provided import PROVIDED, expressions_of, providers
 from remora.agent.targets import Nature
 from remora.errors import ProbeError, suggest
 from remora.expression import Code, Expression, Template
@@ -46,8 +39,9 @@ from remora.values import replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from remora.agent.actions import Firings
+    from remora.agent.actions import Firings, Table
     from remora.agent.capture import SecretNames
+    from remora.agent.probes.gate import Gates
     from remora.agent.targets import Site
     from remora.protocol import Probe, RequestAction, Span
 
@@ -69,8 +63,14 @@ class Compiler:
         self.probe = probe
         self._firings = firings
         self._is_secret = is_secret
-        self.table = None if probe.count is None else table_of(probe.count)
-        self._gates = Gates(probe, firings, is_secret, self.table)
+        self.table: Table | None = None
+        self._gates: Gates | None = None
+        if probe.request is None and probe.protect is None:
+            # Loaded by Probes.add, before any lock was taken; few processes observe.
+            from remora.agent.probes.gate import Gates, table_of
+
+            self.table = None if probe.count is None else table_of(probe.count)
+            self._gates = Gates(probe, firings, is_secret, self.table)
 
     @property
     def _decides(self) -> bool:
@@ -95,8 +95,12 @@ class Compiler:
         wants_frame = {"stack", "locals"} & set(probe.snapshot_special)
         if wants_frame and probe.phase is Phase.FAIL and "error" not in parameters:
             parameters, wants = ("error", *parameters), (ERROR, *wants)
-        gate = self._gates.at(site, parameters)
+        gate = self._gate(site, parameters)
         return (self._step(probe.phase.value, gate, wants),)
+
+    def _gate(self, site: Site, parameters: tuple[str, ...]) -> Callable[..., object]:
+        assert self._gates is not None
+        return self._gates.at(site, parameters)
 
     def _names(
         self, expressions: Iterable[Expression | Template], site: Site
@@ -155,7 +159,10 @@ class Compiler:
             )
         if span.propagate:
             names[span.propagate] = span.propagate
-        gate = self._gates.at(site, (CALL_PARAMETER, *names))
+        # Loaded with the gates.
+        from remora.agent.actions import SpanEnds
+
+        gate = self._gate(site, (CALL_PARAMETER, *names))
         ends = SpanEnds(self.probe.id)
         # Steps of a way out run in reverse: a failure is told before the end.
         return (
@@ -191,9 +198,9 @@ class Compiler:
             return (self._deciding("fail", refuse_in_django, ()),)
         values = dict(action.values)
         if action.kind == "wsgi":
-            values.setdefault("environ", Expression.parse("environ"))
+            values.setdefault("environ", Expression.of_path("environ"))
         if action.kind == "asgi":
-            values.setdefault("scope", Expression.parse("scope"))
+            values.setdefault("scope", Expression.of_path("scope"))
         names = self._names(values.values(), site)
         code = Code(tuple(names), providers(site))
         elements = [code.value(expression) for expression in values.values()]
@@ -263,7 +270,7 @@ class Compiler:
         if not owner:
             return self._deciding("pre", stand_in.replace, (name,))
         code = Code((root,), providers(site))
-        read = ast.Return(value=code.value(Expression.parse(owner)))
+        read = ast.Return(value=code.value(Expression.of_path(owner)))
         stand_in.owner = code.function("owner", [read])
         return self._step("pre", stand_in.stand, (root,))
 

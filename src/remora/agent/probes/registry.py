@@ -18,7 +18,7 @@ from remora.protocol import Status
 
 if TYPE_CHECKING:
     from _thread import RLock
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from remora.agent.capture import SecretNames
     from remora.agent.hooks import HookTable
@@ -72,7 +72,7 @@ class Probes:
         """
         wanted = tuple(probes)
         self._read_versions(wanted)
-        self._load_protection(wanted)
+        self._load_actions(wanted)
         with self._lock:
             for probe in wanted:
                 earlier = self._active.pop(probe.id, None)
@@ -109,8 +109,11 @@ class Probes:
         active.ship(originals.time_ns())
 
     @staticmethod
-    def _load_protection(probes: Iterable[Probe]) -> None:
-        """Import what protects before the lock is taken, as with versions below."""
+    def _load_actions(probes: Sequence[Probe]) -> None:
+        """Import what they do before the lock is taken, as with versions below."""
+        if any(probe.request is None and probe.protect is None for probe in probes):
+            __import__("remora.agent.probes.gate")
+            __import__("remora.agent.actions.aggregate_record")
         if any(probe.protect is not None for probe in probes):
             __import__("remora.agent.probes.guarding")
             if not protection.watches:
