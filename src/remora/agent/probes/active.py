@@ -35,13 +35,19 @@ class ActiveProbe:
         "compiler",
         "ended",
         "firings",
+        "is_whole",
         "placement",
         "probe",
         "refusal",
     )
 
     def __init__(
-        self, probe: Probe, registry: Probes, terms: Terms | None = None
+        self,
+        probe: Probe,
+        registry: Probes,
+        terms: Terms | None = None,
+        *,
+        can_observe: bool = True,
     ) -> None:
         self.probe = probe
         self._terms = terms
@@ -60,7 +66,11 @@ class ActiveProbe:
             registry.put,
             may_trip=not (probe.request or probe.acts or probe.protect),
         )
-        self.compiler = Compiler(probe, self.firings, registry.is_secret)
+        observes = probe.request is None and probe.protect is None
+        self.is_whole = can_observe or not observes
+        self.compiler = Compiler(
+            probe, self.firings, registry.is_secret, has_gates=observes and can_observe
+        )
         self.placement = Placement(
             probe.target,
             probe.requires,

@@ -59,13 +59,20 @@ class Compiler:
 
     __slots__ = ("_firings", "_gates", "_is_secret", "probe", "table")
 
-    def __init__(self, probe: Probe, firings: Firings, is_secret: SecretNames) -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        firings: Firings,
+        is_secret: SecretNames,
+        *,
+        has_gates: bool,
+    ) -> None:
         self.probe = probe
         self._firings = firings
         self._is_secret = is_secret
         self.table: Table | None = None
         self._gates: Gates | None = None
-        if probe.request is None and probe.protect is None:
+        if has_gates:
             # Loaded by Probes.add, before any lock was taken; few processes observe.
             from remora.agent.probes.gate import Gates, table_of
 

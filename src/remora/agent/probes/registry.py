@@ -50,6 +50,7 @@ class Probes:
         self.off = ""
         """Why nothing may be placed in this process; empty where it may."""
         self._lock = originals.allocate_rlock()
+        self._lack = ""
         self._active: dict[str, ActiveProbe] = {}
         self._refused: dict[str, Status] = {}
         self._local: list[Placement] = []
@@ -80,12 +81,16 @@ class Probes:
                 stays = earlier is not None and earlier.probe.protect is not None
                 if earlier is not None and not stays:
                     self._end(earlier)
-                active = ActiveProbe(probe, self, (terms or {}).get(probe.id))
+                terms_of_it = (terms or {}).get(probe.id)
+                active = ActiveProbe(
+                    probe, self, terms_of_it, can_observe=not self._lack
+                )
                 self._active[probe.id] = active
                 active.refusal = (
                     self.off
                     or refuse(probe, allowed, self._identity)
                     or (distrusted or {}).get(probe.id, "")
+                    or ("" if active.is_whole else self._lack)
                 )
                 if not active.refusal:
                     active.placement.place()
@@ -108,12 +113,19 @@ class Probes:
         active.placement.remove()
         active.ship(originals.time_ns())
 
-    @staticmethod
-    def _load_actions(probes: Sequence[Probe]) -> None:
-        """Import what they do before the lock is taken, as with versions below."""
+    def _load_actions(self, probes: Sequence[Probe]) -> None:
+        """Import what they do before the lock is taken, as with versions below.
+
+        That fails where the package was taken away, or cannot be read by this user.
+        """
         if any(probe.request is None and probe.protect is None for probe in probes):
-            __import__("remora.agent.probes.gate")
-            __import__("remora.agent.actions.aggregate_record")
+            try:
+                __import__("remora.agent.probes.gate")
+                __import__("remora.agent.actions.aggregate_record")
+            except ImportError as error:
+                self._lack = f"its code cannot be imported ({error}): restart the app"
+            else:
+                self._lack = ""
         if any(probe.protect is not None for probe in probes):
             __import__("remora.agent.probes.guarding")
             if not protection.watches:
