@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help demo test test-all explore docs-tables attach-soak lint bench bench-web soak fleet dist clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed ## the shop with probes in it, until Ctrl-C; ARGS=--check verifies and ends
 	@$(VENV)/bin/python -m remora demo $(ARGS)
@@ -29,10 +29,7 @@ explore: $(TOOLS)/.installed ## probes on all of other packages while their suit
 docs-tables: $(TOOLS)/.installed ## the tables in docs/ that tests make, on every CPython found
 	@$(NOX) --session docs-tables
 
-attach-bench-web: $(TOOLS)/.installed ## what protection costs a web app, beside other agents
-	@$(NOX) --session bench-web -- $(ARGS)
-
-soak: $(TOOLS)/.installed ## 200 attaches and detaches under load, on every CPython found
+attach-soak: $(TOOLS)/.installed ## 200 attaches and detaches under load, on every CPython found
 	@$(NOX) --session attach-soak -- $(ARGS)
 
 lint: $(TOOLS)/.installed ## ruff, layers, pyright

@@ -107,3 +107,13 @@ def test_bounds_that_the_pages_state_are_those_of_the_code():
     assert f"1 to {probe_reading.SNAPSHOT_LIMIT} expressions" in page
     assert f"up to {count.COUNT_KEYS_LIMIT} expressions" in page
     assert f"`{count.DEFAULT_EVERY_S:g}s`" in page
+
+
+def test_each_target_of_make_is_there_once_and_calls_a_session_that_is_there():
+    text = (ROOT / "Makefile").read_text("utf-8")
+    sessions = (ROOT / "noxfile.py").read_text("utf-8")
+    targets = re.findall(r"^([a-z-]+):(?!=)", text, re.MULTILINE)
+    [phony] = re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert sorted(targets) == sorted(phony.split())
+    for name in re.findall(r"--session ([\w-]+)", text):
+        assert re.search(rf'name="{name}"|^def {name}\(', sessions, re.MULTILINE), name

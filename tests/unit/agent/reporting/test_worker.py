@@ -333,8 +333,8 @@ assert list(seen.values()) == [100] * 20, seen
 
 @pytest.mark.matrix
 def test_a_fork_warns_of_nothing_and_doubles_no_record(interpreters, tmp_path):
-    for python in interpreters:
-        check_forks(python, tmp_path / python.name)
+    for number, python in enumerate(interpreters):
+        check_forks(python, tmp_path / str(number))
 
 
 def check_forks(python, path):
