@@ -1,8 +1,8 @@
 """Who waits for what in this process, and how they are woken.
 
-Everything here runs in the event loop's thread. Whoever changes something wakes those it
-concerns, and each looks for itself what there is to do. So nothing is queued for a slow
-reader but the questions to it.
+Everything here runs in the event loop's thread. Whoever changes something wakes those
+it concerns, and each looks for itself what there is to do. So nothing is queued for a
+slow reader but the questions to it.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ class Instances:
         self._acting.forget(probe_id)
 
     def push(self, known: KnownInstance) -> bytes:
-        """The message of docs/protocol.md, section Push, made once for all who get it."""
+        """The message of docs/protocol.md, section Push, made once for its readers."""
         name = known.wanted, known.revision
         if known.wanted not in self._sets:
             return self._encode(known)
