@@ -74,11 +74,13 @@ class Probes:
         wanted = tuple(probes)
         self._read_versions(wanted)
         self._load_actions(wanted)
+        turns = False
         with self._lock:
             for probe in wanted:
                 earlier = self._active.pop(probe.id, None)
                 # No call may slip through between one that protects and the next.
                 stays = earlier is not None and earlier.probe.protect is not None
+                turns |= stays or probe.protect is not None
                 if earlier is not None and not stays:
                     self._end(earlier)
                 terms_of_it = (terms or {}).get(probe.id)
@@ -96,7 +98,8 @@ class Probes:
                     active.placement.place()
                 if earlier is not None and stays:
                     self._end(earlier)
-            self._turn_protection()
+            if turns:
+                self._turn_protection()
 
     def remove(self, identifiers: Iterable[str]) -> None:
         """Take probes away; what they had counted is reported."""
