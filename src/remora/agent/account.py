@@ -52,6 +52,7 @@ def _protection(parts: Parts) -> dict[str, object]:
         "requests": protection.requests,
         "refused": protection.refused,
         "cut": protection.cut,
+        "ignored": parts.ignored,
         "probes": [
             status.to_json()
             for status in parts.probes.statuses()

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 TICK_S = 0.5
 """Between two rounds of housekeeping: aggregates, expiry, modules without a loader."""
 
+_STOPPED = "remora.stop() was called in this process"
+
 _FORK_STOP_S = 0.2
 """A fork waits so long at most for the agent's thread to end, and for its locks."""
 
@@ -150,6 +152,9 @@ class Agent:
     def close(self) -> None:
         """Put everything back."""
         parts = self.parts
+        # what the agent's thread is told meanwhile
+        parts.probes.off = _STOPPED
+        self._off_is_told = True
         for handle in parts.handles:
             handle.remove()
         parts.probes.clear()
@@ -164,8 +169,10 @@ class Agent:
         parts = self.parts
         parts.store.look()
         parts.probes.tick()
-        if protection.complaint != parts.instance.note and not parts.master:
-            self._complain()
+        for look in parts.rounds:
+            look()
+        if parts.complaint != parts.instance.note and not parts.master:
+            self._complain(parts.complaint)
         if self._kill_file is None:
             return
         self._kill_file.look()
@@ -174,11 +181,11 @@ class Agent:
             parts.diagnostics.say(parts.probes.off)
             parts.statuses_changed()
 
-    def _complain(self) -> None:
-        """Say that no request is seen, or that they are by now, also to the server."""
+    def _complain(self, complaint: str) -> None:
+        """Say what is wrong here, or that it no longer is, also to the server."""
         parts = self.parts
-        parts.instance = replace(parts.instance, note=protection.complaint)
-        parts.diagnostics.say(protection.complaint or "requests are seen by now")
+        parts.diagnostics.say(complaint or f"no longer so: {parts.instance.note}")
+        parts.instance = replace(parts.instance, note=complaint)
         if parts.link is not None:
             parts.link.register_again()
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from remora.agent import account
 from remora.agent.control import plan
 from remora.agent.request import protection
+from remora.agent.runtime import originals
 from remora.errors import RemoraError
 from remora.protocol import State, Status, parse_targets
 from remora.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from remora.agent.parts import Parts
+    from remora.agent.probes.keeping import Keeping
     from remora.agent.probes.trust import Terms, Trust
     from remora.agent.request.refused import RefusedActors
     from remora.protocol import Cost, Probe
@@ -34,11 +36,16 @@ class Orders:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._trust: Trust | None = None
+        self._keeping: Keeping | None = None
         self._refused: RefusedActors | None = None
+        self._last: tuple[list[Probe], list[Status], int] = ([], [], 0)
+        self._actors: tuple[str, ...] = ()
+        self._doubtful: set[str] = set()
+        self._looked_at = originals.time_ns()
 
     def apply(self, probes: list[Probe], refused: list[Status], revision: int) -> None:
         """Make the server's probes the ones that are installed besides our own."""
-        del revision
+        self._last = (probes, refused, revision)
         registry = self._parts.probes
         files = {probe.id for probe in self._parts.files}
         own = files | self._parts.pack_ids()
@@ -46,24 +53,55 @@ class Orders:
         wanted = [probe for probe in probes if probe.id not in files]
         taken = [_taken(probe) for probe in probes if probe.id in files]
         self._parts.store.look()
-        changes = plan(installed, wanted)
+        kept = self._keep(installed.keys(), wanted)
+        changes = plan(installed, wanted, kept)
         registry.remove(changes.remove)
-        asked = (*changes.replace, *changes.add)
+        anew = [
+            p for p in wanted if p.id in self._doubtful and p == installed.get(p.id)
+        ]
+        self._doubtful = set()
+        asked = (*changes.replace, *changes.add, *anew)
         # before the registry's lock is taken: verifying imports a library
         distrusted, terms = self._distrust(asked)
         registry.add(asked, self._parts.settings.text("allow"), distrusted, terms)
-        registry.remember_refused([*refused, *taken])
+        registry.keep(kept)
+        unread = (status for status in refused if status.probe not in kept)
+        registry.remember_refused([*unread, *taken])
+
+    def look_again(self) -> None:
+        """Obey the last push anew where a signature that counted for it has ended."""
+        before, self._looked_at = self._looked_at, originals.time_ns()
+        trust = self._trust
+        if trust is not None and trust.ends_between(before, self._looked_at):
+            self.refuse(self._actors)
+            self.apply(*self._last)
+
+    def _keep(self, pushed: Container[str], wanted: Iterable[Probe]) -> dict[str, str]:
+        """By id, why what a push has brought stays as it is against this one."""
+        if self._trust is None:
+            return {}
+        if self._keeping is None:
+            # Late, because only few processes ever get a signed probe.
+            from remora.agent.probes.keeping import Keeping
+
+            self._keeping = Keeping(self._trust)
+        in_force = {
+            name: probe
+            for name, probe in self._parts.probes.in_force().items()
+            if name in pushed
+        }
+        return self._keeping.choose(in_force, wanted, self._parts.instance)
 
     def refuse(self, actors: tuple[str, ...]) -> None:
         """Know whose requests are to be refused, where the app lets a server say it."""
-        settings = self._parts.settings
-        if settings.text("allow") == _OBSERVE or settings.texts("public_key"):
-            if actors:
-                self._parts.diagnostics.say_once(
-                    "the server names users to refuse, and is not trusted to: "
-                    "REMORA_ALLOW is observe, or there is a REMORA_PUBLIC_KEY"
-                )
-            return
+        self._actors = actors
+        reason = self._against_blocks() if actors else ""
+        if reason:
+            actors = ()
+        if reason != self._parts.ignored:
+            self._parts.ignored = reason
+            if reason and self._trust is not None:
+                self._trust.report(reason)
         if self._refused is None and actors:
             # Late, because most processes never refuse anybody.
             from remora.agent.request.refused import refused_actors
@@ -73,15 +111,25 @@ class Orders:
         if self._refused is not None:
             self._refused.replace(actors)
 
+    def _against_blocks(self) -> str:
+        """Why this app takes no block list from its server; empty where it does."""
+        reason = ""
+        if self._parts.settings.text("allow") == _OBSERVE:
+            reason = "REMORA_ALLOW is observe"
+        elif (trust := self._find_trust()) is not None:
+            reason = trust.against_blocks()
+        return reason and f"the server's block list is ignored: {reason}"
+
     def _distrust(
         self, probes: Iterable[Probe]
     ) -> tuple[dict[str, str], dict[str, Terms]]:
-        """By id, what is against acting probes, and what bounds the others."""
-        acting = [probe for probe in probes if probe.acts]
-        trust = self._find_trust() if acting else None
+        """By id, what is against probes that need trust, and what bounds the others."""
+        concerned = [each for each in probes if each.needs_trust or each.signature]
+        trust = self._find_trust() if concerned else None
         if trust is None:
             return {}, {}
-        return trust.refuse_all(acting, self._parts.instance), trust.terms(acting)
+        instance = self._parts.instance
+        return trust.refuse_all(concerned, instance), trust.terms(concerned)
 
     def _find_trust(self) -> Trust | None:
         """Who judges signatures here, where the app wants any."""
@@ -106,13 +154,11 @@ class Orders:
         """
         trust = self._find_trust()
         if trust is not None and trust.accept_policy(policy, self._parts.instance):
-            own = {probe.id for probe in self._parts.files} | self._parts.pack_ids()
-            unsigned = [
+            self._doubtful = {
                 name
                 for name, probe in self._parts.probes.installed().items()
-                if name not in own and probe.acts and probe.signature is None
-            ]
-            self._parts.probes.remove(unsigned)
+                if probe.needs_trust and probe.signature is None
+            }
 
     def statuses(self) -> list[Status]:
         """One status for each id, as the server knows ids: a refusal comes last."""

@@ -65,7 +65,9 @@ def _connect(parts: Parts) -> ServerSink:
     from remora.agent.reporting import ServerSink
 
     client = _client(parts)
-    link = Link(client, Orders(parts), lambda: parts.instance, parts.diagnostics)
+    orders = Orders(parts)
+    parts.rounds.append(orders.look_again)
+    link = Link(client, orders, lambda: parts.instance, parts.diagnostics)
     parts.link = link
     parts.worker.add(link)
     if parts.settings.flag("children") and process.hands_the_agent_on():

@@ -15,6 +15,7 @@ from remora.agent.hooks import HookTable
 from remora.agent.modules import ModuleStore
 from remora.agent.probes import Probes
 from remora.agent.reporting import Drops, Queue, Worker
+from remora.agent.request import protection
 from remora.agent.runtime import process
 
 if TYPE_CHECKING:
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
     from remora.protocol import Instance, Probe
 
 
+_NOTE_LIMIT = 500
+"""Characters of an instance's note on the wire."""
+
+
 class Parts:
     """What the agent is made of, its settings and its identity.
 
     `master` says why this process is no instance that serves; `files` are the probes
-    of the app's own files, `undo` is called in reverse when the agent leaves.
+    of the app's own files, `undo` is called in reverse when the agent leaves, `rounds`
+    in every round of housekeeping. `ignored` says why a block list is not obeyed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -56,6 +62,8 @@ class Parts:
         self.begun = False
         self.start_cost: tuple[int, int] = (0, 0)
         self.undo: list[Callable[[], None]] = []
+        self.rounds: list[Callable[[], object]] = []
+        self.ignored = ""
 
     def take_settings(self, settings: Settings) -> None:
         """Go on under other settings: a hook may have come before the start."""
@@ -75,6 +83,12 @@ class Parts:
         self.master = ""
         self.instance = make_instance(self.settings, master=parent, why="")
         self.start_cost = (0, 0)  # the parent's
+
+    @property
+    def complaint(self) -> str:
+        """What is not as it was meant to be here, for whoever lists instances."""
+        both = (protection.complaint, self.ignored)
+        return "; ".join(each for each in both if each)[:_NOTE_LIMIT]
 
     def pack_ids(self) -> set[str]:
         """Ids of the installed probes that came from packs."""

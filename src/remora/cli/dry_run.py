@@ -14,6 +14,7 @@ from remora.cli.answers import get_object, get_text
 from remora.cli.recorded import (
     NotRecordedError,
     RecordedCall,
+    Told,
     is_path,
     path_text,
     root_of,
@@ -39,6 +40,9 @@ AppValue = Any
 
 _CALL_KINDS = frozenset({"log", "snapshot", "override", "span"})
 """Records of single calls."""
+
+_ATTACK = "attack"
+"""The kind of records that protect probes are tried on besides."""
 
 _SHOWN_LIMIT = 80
 """Characters of a value in a table."""
@@ -81,11 +85,12 @@ def run(
     trials = [_Try(probe, instances) for probe in probes]
     sites: Counter[str] = Counter()
     for record in records:
-        if get_text(record, "kind") not in _CALL_KINDS:
+        kind = get_text(record, "kind")
+        if kind not in _CALL_KINDS and kind != _ATTACK:
             continue
         site = get_text(record, "site")
         sites[site] += 1
-        wanting = [each for each in trials if each.is_aimed_at(site)]
+        wanting = [each for each in trials if each.takes(kind, site)]
         if wanting:
             call = RecordedCall(record)
             for each in wanting:
@@ -98,7 +103,16 @@ def unchecked(probe: Probe, *, knows_instances: bool) -> list[str]:
     left = [
         "calls that the conditions and limits of those probes left out are not here"
     ]
-    if probe.limit.hits or probe.limit.rate or not probe.acts:
+    if probe.protect is not None:
+        left.append(
+            "whether an attack was found in the argument that this probe judges is not "
+            "known: name the same"
+        )
+        left.append(
+            "what a process lets pass, constants of the app's code and statements that "
+            "were there before, is not known to captured calls"
+        )
+    elif probe.limit.hits or probe.limit.rate or not probe.needs_trust:
         left.append(
             "limits are not applied: rate, hits and share of time may hold some back"
         )
@@ -130,8 +144,12 @@ class _Try:
         self._instances = instances
         self._judge = _Judge()
 
-    def is_aimed_at(self, site: str) -> bool:
-        """Whether the code at this site is meant."""
+    def takes(self, kind: str, site: str) -> bool:
+        """Whether a record of this kind says anything of the probe at this site."""
+        probe = self.trial.probe
+        return (kind != _ATTACK or probe.protect is not None) and self._means(site)
+
+    def _means(self, site: str) -> bool:
         targets = self.trial.probe.target
         module, _, path = site.partition(":")
         if targets.excludes(module, path):
@@ -151,25 +169,52 @@ class _Try:
         if reason := self._outside(record):
             trial.outside[reason] += 1
             return
-        if not _is_told_by_values(trial.probe):
-            trial.untold["what it does is decided in the process alone"] += 1
-            return
-        if reason := _other_phase(trial.probe, get_text(record, "phase")):
-            trial.untold[reason] += 1
-            return
-        shown: dict[str, str] = {}
         try:
-            when = trial.probe.when
-            if when is not None and not self._judge.holds(when.tree, call, shown):
-                return
+            told = self._tell(call)
         except NotRecordedError as error:
             trial.untold[str(error)] += 1
             return
+        if told is None:
+            return
         trial.fired += 1
-        _note(trial.values, ", ".join(f"{k} = {v}" for k, v in shown.items()) or "any")
-        _note(trial.users, _whom(record))
-        if trial.probe.override is not None:
-            _note(trial.outcomes, self._outcome(call))
+        _note(trial.values, told.values)
+        _note(trial.users, told.whom or _whom(record))
+        if told.outcome:
+            _note(trial.outcomes, told.outcome)
+
+    def _tell(self, call: RecordedCall) -> Told | None:
+        """What the probe would have done, or None. Raises NotRecordedError."""
+        probe, record = self.trial.probe, call.record
+        is_attack = get_text(record, "kind") == _ATTACK
+        phase = get_text(record, "phase")
+        if not is_attack and (reason := _other_phase(probe, phase)):
+            raise NotRecordedError(reason)
+        shown: dict[str, str] = {}
+        when = probe.when
+        if when is not None and not self._judge.holds(when.tree, call, shown):
+            return None
+        if probe.protect is not None or probe.request is not None:
+            return self._tell_of_request(call, is_attack=is_attack)
+        values = ", ".join(f"{k} = {v}" for k, v in shown.items()) or "any"
+        outcome = self._outcome(call) if probe.override is not None else ""
+        return Told(values, outcome)
+
+    def _tell_of_request(self, call: RecordedCall, *, is_attack: bool) -> Told | None:
+        probe = self.trial.probe
+
+        def read(tree: Tree) -> AppValue:
+            return self._judge.value(tree, call)
+
+        # Late, because detectors and request contexts are of no use to other probes.
+        if probe.protect is None:
+            from remora.cli.dry_request import open_request
+
+            return open_request(probe, read)
+        from remora.cli.dry_protect import judge_attack, judge_call
+
+        if is_attack:
+            return judge_attack(probe, call.record)
+        return judge_call(probe, call, read)
 
     def _outside(self, record: JsonObject) -> str:
         probe = self.trial.probe
@@ -300,12 +345,6 @@ class _Binding:
         return ("name", name)
 
 
-def _is_told_by_values(probe: Probe) -> bool:
-    """Whether its condition is all that decides."""
-    actions = (probe.count, probe.override, probe.notes, probe.span)
-    return probe.reports or any(actions)
-
-
 def _other_phase(probe: Probe, phase: str) -> str:
     """Why a record of that phase says nothing of the probe; empty where it does."""
     wanted = probe.phase.value
@@ -317,7 +356,9 @@ def _other_phase(probe: Probe, phase: str) -> str:
 def _whom(record: JsonObject) -> str:
     if user := get_object(record, "user"):
         return f"user {format_value(user.get('id'))}"
+    actor = get_text(record, "actor")
     client = get_text(get_object(record, "request"), "client")
+    client = actor.removeprefix("address:") if "address:" in actor else client
     return f"client {client}" if client else "nobody known"
 
 

@@ -42,10 +42,7 @@ def add_probe(commands: Subparsers) -> None:
         operator=True,
     )
     show.add_argument("probe", metavar="PROBE", help="id of the probe")
-    remove = add_command(
-        actions, "remove", "probes:remove_probes", "Remove probes.", operator=True
-    )
-    remove.add_argument("probe", metavar="PROBE", nargs="+", help="id of the probe")
+    _add_probe_remove(actions)
 
 
 def _add_probe_add(actions: Subparsers) -> None:
@@ -91,6 +88,21 @@ def _add_probe_add(actions: Subparsers) -> None:
         const=DEFAULT_WAIT,
         help="wait until it is installed in all matching instances, else exit 1",
     )
+
+
+def _add_probe_remove(actions: Subparsers) -> None:
+    parser = add_command(
+        actions, "remove", "probe_remove:remove_probes", "Remove probes.", operator=True
+    )
+    option = parser.add_argument
+    option("probe", metavar="PROBE", nargs="+", help="id of the probe")
+    option(
+        "--key",
+        metavar="FILE",
+        help="sign the removal with the private key of this file, for apps that keep "
+        "signed protection",
+    )
+    option("--valid", metavar="DURATION", help="how long the signature holds (1h)")
 
 
 def _add_probe_sign(actions: Subparsers) -> None:

@@ -104,13 +104,19 @@ def _show(
 ) -> None:
     probe = trial.probe
     verb = "acted" if probe.acts else "fired"
+    if probe.acts and probe.protect is not None:
+        verb = "blocked"
     targets = " ".join(probe.target.texts)
     output.line(Span(probe.id, "bold magenta"), f"  {targets}")
     if not trial.calls:
         output.line(f"{INDENT}no call of it was recorded{_nearest(targets, sites)}")
+        values, first = "arguments", "record some first"
+        if probe.protect is not None:
+            values += ",remora.request.query,remora.request.headers"
+            first = "add it in mode 'watch' first, which records attacks, or"
         output.line(
-            f"{INDENT}record some first: remora probe add {probe.target.texts[0]} "
-            "--snapshot arguments"
+            f"{INDENT}{first}: remora probe add {probe.target.texts[0]} --snapshot "
+            f"{values}"
         )
         return
     recorders = ", ".join(sorted(trial.recorders)[:SITES_SHOWN])

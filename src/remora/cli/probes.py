@@ -1,4 +1,4 @@
-"""`remora probe list|show|remove`."""
+"""`remora probe list|show`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from remora.cli.statuses import (
     show_absences,
     show_status,
 )
-from remora.errors import RequestRefusedError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -87,28 +86,6 @@ def show_source(output: Output, answer: JsonObject) -> None:
     by = get_text(answer, "created_by") or "unknown"
     output.line(Span(f"{INDENT}created {created} by {by}", "dim"))
     output.line(Span(f"{INDENT}expires {_expiry(answer)}", "dim"))
-
-
-def remove_probes(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Carry out `remora probe remove`: all that exist, then the first complaint."""
-    removed: list[str] = []
-    refusal: RequestRefusedError | None = None
-    with open_client(arguments, environ) as client:
-        for probe_id in dict.fromkeys(arguments.probe):
-            try:
-                client.remove_probe(probe_id)
-                removed.append(probe_id)
-            except RequestRefusedError as error:
-                refusal = refusal or error
-    if arguments.json:
-        print_json(sys.stdout, {"removed": removed})
-    else:
-        output = open_output(sys.stdout, environ)
-        for probe_id in removed:
-            output.line("removed ", Span(probe_id, "magenta"))
-    if refusal is not None:
-        raise refusal
-    return 0
 
 
 def _targets(source: JsonObject) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from remora.cli.answers import get_number, get_object, get_text
 from remora.errors import RemoraError
 from remora.expression import MISSING, REASONS, Expression, Missing
+from remora.values import frozen
 
 if TYPE_CHECKING:
     from remora.cli.answers import JsonObject
@@ -36,6 +37,18 @@ _INDEXED = frozenset({"list", "tuple", "deque"})
 
 class NotRecordedError(Exception):
     """A value is not in the record, or not the whole of it; the text says why."""
+
+
+@frozen
+class Told:
+    """What a record tells of a probe: on which values it would have acted, and how.
+
+    `whom` is for whom, where the probe knows better than the record.
+    """
+
+    values: str
+    outcome: str = ""
+    whom: str = ""
 
 
 class RecordedCall:

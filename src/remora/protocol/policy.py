@@ -23,8 +23,17 @@ GRANTS: dict[str, str] = {
     "return": "overrides that return a value",
     "arguments": "overrides that go on with other arguments",
     "propagate": "spans that hand their trace on",
+    "block": "protect probes in mode block",
+    "request": "probes that open a request context, or add to one",
+    "refuse": "block lists: the users and addresses whose requests are refused",
 }
 """What can be granted, and what each means."""
+
+_PLACELESS = frozenset(("refuse",))
+"""Grants that hold for the app as a whole: a policy of these alone needs no target."""
+
+NOWHERE = TargetSet(())
+"""The target of a policy that needs none."""
 
 _DOMAIN = b"remora policy 1\n"
 """A signature of a probe is none of a policy."""
@@ -43,10 +52,9 @@ class Policy:
 
     def to_json(self) -> dict[str, object]:
         """The table of a policy file, and the message of docs/protocol.md."""
-        table: dict[str, object] = {
-            "unsigned": list(self.unsigned),
-            "target": list(self.target.texts),
-        }
+        table: dict[str, object] = {"unsigned": list(self.unsigned)}
+        if self.target.texts:
+            table["target"] = list(self.target.texts)
         if scope := self.scope.to_json():
             table["scope"] = scope
         if self.signature is not None:
@@ -56,7 +64,7 @@ class Policy:
     def ungranted(self, probe: Probe) -> str:
         """What the probe does and the policy does not grant; empty where it grants."""
         done = deeds(probe)
-        if probe.acts and not done:
+        if probe.needs_trust and not done:
             return "what this probe does"  # a deed that no grant has a word for
         return next((deed for deed in done if deed not in self.unsigned), "")
 
@@ -72,14 +80,14 @@ def parse_policy(value: object) -> Policy:
             f"policy.unsigned = {granted!r} is no list of what can be granted: "
             + ", ".join(GRANTS)
         )
-    if "target" not in table:
+    if "target" not in table and not (granted and _PLACELESS.issuperset(granted)):
         raise ProbeError(
             "policy has no target: write the places where unsigned probes may act, "
             "such as target = ['shop.identity:*']"
         )
     return Policy(
         tuple(sorted(set(granted))),
-        parse_targets(table["target"]),
+        parse_targets(table["target"]) if "target" in table else NOWHERE,
         parse_scope(table["scope"]) if "scope" in table else EVERYWHERE,
         read_signature(table["signature"]) if "signature" in table else None,
     )
@@ -93,10 +101,14 @@ def policy_bytes(policy: Policy) -> bytes:
 
 
 def deeds(probe: Probe) -> tuple[str, ...]:
-    """How a probe changes the run, in the words of GRANTS."""
+    """What a probe does that needs trust, in the words of GRANTS."""
     done: list[str] = []
     if probe.override is not None and probe.override.acts:
         done.append(probe.override.kind)
     if probe.span is not None and probe.span.propagate:
         done.append("propagate")
+    if probe.protect is not None and probe.protect.acts:
+        done.append("block")
+    if probe.request is not None:
+        done.append("request")
     return tuple(done)

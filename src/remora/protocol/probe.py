@@ -127,6 +127,15 @@ class Probe:
         return overrides or bool(self.span and self.span.propagate)
 
     @property
+    def needs_trust(self) -> bool:
+        """Whether an app with public keys takes it only from who has one of them.
+
+        What opens a request context acts on nothing, but says what the inputs of a
+        request are: an empty one would take protection away from all that it is around.
+        """
+        return self.acts or self.request is not None
+
+    @property
     def may_be_held(self) -> bool:
         """Whether a process that died may have died of it (`operations/acting.py`).
 

@@ -71,7 +71,8 @@ STATES: dict[State, Meaning] = {
         in_force=True,
     ),
     State.TRIPPED: Meaning(
-        "switched off for good: it failed three times in a row",
+        "switched off for good: it failed three times in a row, or stayed over its "
+        "share of time",
         ("failed", "removed"),
         needs_attention=True,
     ),

@@ -1,13 +1,18 @@
-"""A server that agents can be tested against: real sockets, scripted behaviour."""
+"""A server that agents can be tested against, and interpreters of their own."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -15,6 +20,7 @@ import pytest
 from remora.agent.diagnostics import Diagnostics
 
 DEADLINE_S = 10.0
+SOURCE = Path(__file__).parents[3] / "src"
 
 
 def wait_until(condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
@@ -310,3 +316,29 @@ class Heard(Diagnostics):
 @pytest.fixture
 def heard() -> Heard:
     return Heard()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., str]:
+    """Runs a script in a fresh interpreter; returns what it prints."""
+
+    def run_script(text: str, *options: str, **environment: str) -> str:
+        script = tmp_path / "script.py"
+        script.write_text(textwrap.dedent(text))
+        result = subprocess.run(
+            [sys.executable, "-W", "error", *options, str(script)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("REMORA_")},
+                "PYTHONPATH": str(SOURCE),
+                **environment,
+            },
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout + result.stderr
+
+    return run_script

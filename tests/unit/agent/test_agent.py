@@ -3,42 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-SOURCE = Path(__file__).parents[3] / "src"
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[..., str]:
-    """Runs a script in a fresh interpreter; returns what it prints."""
-
-    def run_script(text: str, *options: str, **environment: str) -> str:
-        script = tmp_path / "script.py"
-        script.write_text(textwrap.dedent(text))
-        result = subprocess.run(
-            [sys.executable, "-W", "error", *options, str(script)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=tmp_path,
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("REMORA_")},
-                "PYTHONPATH": str(SOURCE),
-                **environment,
-            },
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
-        return result.stdout + result.stderr
-
-    return run_script
 
 
 @pytest.fixture

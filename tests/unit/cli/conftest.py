@@ -123,7 +123,7 @@ class FakeHandler(BaseHTTPRequestHandler):
         else:
             self.route(parts.path.removeprefix("/api/v1/"), query, body)
 
-    do_GET = do_POST = do_DELETE = take
+    do_GET = do_POST = do_PUT = do_DELETE = take
 
     def route(self, path: str, query: dict, body: dict | None) -> None:
         name, _, rest = path.partition("/")
@@ -161,7 +161,7 @@ class FakeHandler(BaseHTTPRequestHandler):
         known = self.server.probes
         if body is not None:
             source = body["probe"]
-            if source["id"] in known:
+            if self.command == "POST" and source["id"] in known:
                 message = (
                     f"there is a probe {source['id']!r} already: choose another id"
                 )

@@ -66,7 +66,7 @@ def test_an_unknown_token_says_which_kind_is_needed(operator, monkeypatch):
 
 def test_a_read_only_token_says_that_full_access_is_needed(operator, server):
     server.forced = (403, "token-refused", "this token may only read")
-    said = sentence(operator("probe", "remove", "x"))
+    said = sentence(operator("token", "revoke", "x"))
     assert "operator token with full access" in said
 
 

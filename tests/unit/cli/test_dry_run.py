@@ -199,12 +199,6 @@ def test_a_record_of_another_phase_says_nothing_of_the_end(
     assert result.told == told
 
 
-def test_a_probe_that_opens_requests_is_not_told_by_values() -> None:
-    table = {"id": "p", "target": SITE, "request": {"kind": "custom"}}
-    (result,), _ = run([parse_probe(table)], [record()], {})
-    assert list(result.untold) == ["what it does is decided in the process alone"]
-
-
 def test_targets_scopes_and_kinds_choose_the_calls() -> None:
     calls = [
         record(),

@@ -15,6 +15,7 @@ from remora.agent.actions.limiter import (
     DEFAULT_SNAPSHOT_RATE,
     DEFAULT_TIME_SHARE,
     Limiter,
+    Overrun,
     limiter_of,
 )
 from remora.agent.actions.request_scope import (
@@ -46,6 +47,7 @@ __all__ = [
     "Firings",
     "Kept",
     "Limiter",
+    "Overrun",
     "Report",
     "RequestScope",
     "SpanEnds",

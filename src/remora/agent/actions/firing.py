@@ -123,8 +123,12 @@ class Firings:
         self.last_error = what
         self._faults_in_row += 1
         if self._may_trip and self._faults_in_row >= FAULTS_ALLOWED:
-            self.tripped = True
-            self.limiter.close(f"{self._faults_in_row} failures in a row")
+            self.trip(f"{self._faults_in_row} failures in a row (last: {what})")
+
+    def trip(self, reason: str) -> None:
+        """Switch the probe off for good, as one that does more harm than good."""
+        self.tripped = True
+        self.limiter.close(reason)
 
     def miss(self, reason: str) -> None:
         """A check was not made, for this reason."""

@@ -4,6 +4,11 @@ Rate and share of time are both debts: each firing moves the moment at which the
 paid off, and the gate is closed while more than the allowance is owed (the generic cell
 rate algorithm, ITU-T I.371). Two threads may pass together where one should: the limit
 is then met by the next firing.
+
+The gate holds a probe to its share of time, so it costs the app no more than that. But
+where it is closed most of the time, what comes is a sample that nobody chose, and each
+call that is turned away pays for the gate all the same. So an observing probe that goes
+on wanting more than its share is switched off: see Overrun.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from remora.agent.runtime import originals
 from remora.protocol import format_rate, format_share
 
 if TYPE_CHECKING:
+    from remora.agent.actions.firing import Firings
     from remora.protocol import Limit, Probe
 
 DEFAULT_SNAPSHOT_RATE = 5.0
@@ -25,6 +31,14 @@ DEFAULT_LOG_RATE = 100.0
 
 DEFAULT_TIME_SHARE = 0.01
 """Share of one thread's time that a probe's actions may take: invisible in latency."""
+
+WINDOW_S = 10
+"""A start, a full garbage collection or a batch of jobs is over in one window."""
+
+WINDOWS = 6
+"""Windows on end: a minute. Whoever is at the screen has read `limited` for so long and
+can raise the share or capture less; a peak of traffic is mostly longer than that, and
+then its share does not fit its target."""
 
 _NEVER = 2**63
 _SECOND = 1_000_000_000
@@ -117,8 +131,53 @@ class Limiter:
     def bound(self) -> str:
         """The limit that closes the gate just now, as a person says it."""
         if self._closed_by == "time":
-            return f"its share of time, {format_share(self._share)}"
+            return f"its share of time, {self.share}"
         return f"its rate, {format_rate(self._rate)}"
+
+    @property
+    def share(self) -> str:
+        """The share of time, as a person writes it."""
+        return format_share(self._share)
+
+
+class Overrun:
+    """The breaker by time: counts windows in which most calls were turned away for it.
+
+    Looked at from time to time, in the agent's thread.
+    """
+
+    __slots__ = ("_begin", "_fired", "_in_row", "_started_at", "_turned_away")
+
+    def __init__(self, now: int) -> None:
+        self._started_at = now
+        self._in_row = self._fired = self._turned_away = 0
+        self._begin = (0, 0, 0)
+
+    def look(self, now: int, firings: Firings) -> str:
+        """Why the probe has to end; empty while it may stay. `now` in nanoseconds."""
+        if now - self._started_at < WINDOW_S * _SECOND:
+            return ""
+        self._started_at = now
+        fired = firings.count
+        turned_away = firings.limiter.suppressed_by["time"]
+        is_over = turned_away - self._turned_away > fired - self._fired
+        self._fired, self._turned_away = fired, turned_away
+        if not is_over:
+            self._in_row = 0
+            self._begin = (fired, firings.cpu_ns, turned_away)
+            return ""
+        self._in_row += 1
+        return self._sentence(firings) if self._in_row >= WINDOWS else ""
+
+    def _sentence(self, firings: Firings) -> str:
+        fired, cpu_ns, turned_away = self._begin
+        fired = self._fired - fired
+        each_us = (firings.cpu_ns - cpu_ns) // (1000 * max(1, fired))
+        return (
+            f"over its share of time, {firings.limiter.share}, in {WINDOWS} windows of "
+            f"{WINDOW_S} s on end: {fired} calls took {each_us} µs of CPU each, and "
+            f"{self._turned_away - turned_away} more were turned away"
+        )
 
 
 def limiter_of(probe: Probe) -> Limiter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remora.agent.actions import Firings, limiter_of
+from remora.agent.actions import Firings, Overrun, limiter_of
 from remora.agent.probes.compile import Compiler
 from remora.agent.probes.placement import Placement
 from remora.agent.runtime import originals
@@ -30,12 +30,14 @@ class ActiveProbe:
     __slots__ = (
         "_interval_start",
         "_is_secret",
+        "_overrun",
         "_put",
         "_terms",
         "compiler",
         "ended",
         "firings",
         "is_whole",
+        "kept",
         "placement",
         "probe",
         "refusal",
@@ -52,6 +54,7 @@ class ActiveProbe:
         self.probe = probe
         self._terms = terms
         self.refusal = ""
+        self.kept = ""
         self.ended: tuple[State, str] | None = None
         self._put = registry.put
         self._is_secret = registry.is_secret
@@ -60,12 +63,9 @@ class ActiveProbe:
         if terms is not None:
             end = terms.expires_at
             limiter.expires_at = min(limiter.expires_at or end, end)
-        self.firings = Firings(
-            probe.id,
-            limiter,
-            registry.put,
-            may_trip=not (probe.request or probe.acts or probe.protect),
-        )
+        may_trip = not (probe.request or probe.acts or probe.protect)
+        self.firings = Firings(probe.id, limiter, registry.put, may_trip=may_trip)
+        self._overrun = Overrun(self._interval_start) if may_trip else None
         observes = probe.request is None and probe.protect is None
         self.is_whole = can_observe or not observes
         self.compiler = Compiler(
@@ -105,10 +105,15 @@ class ActiveProbe:
             limiter.close("all its hits are used")
         if limiter.expires_at and now >= limiter.expires_at and not limiter.end:
             limiter.close("its time is over")
+        if (
+            self._overrun is not None
+            and not limiter.end
+            and (reason := self._overrun.look(now, self.firings))
+        ):
+            self.firings.trip(reason)
         if limiter.end and self.ended is None:
             state = State.TRIPPED if self.firings.tripped else State.EXPIRED
-            last = f" (last: {self.firings.last_error})" if self.firings.tripped else ""
-            self.ended = (state, f"switched off: {limiter.end}{last}")
+            self.ended = (state, f"switched off: {limiter.end}")
             self.placement.remove()
 
     def switch_off(self, reason: str) -> None:
@@ -173,6 +178,8 @@ class ActiveProbe:
         if self.ended is not None:
             return self.ended
         state, reason = self.placement.state()
+        if self.kept:
+            reason += f"; kept: {self.kept}"
         for what, count in self.firings.not_made.copy().items():
             reason += f"; {count} checks not made: {what}"
         limiter, unmet = self.firings.limiter, self.firings.unmet

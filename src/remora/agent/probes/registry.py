@@ -59,6 +59,20 @@ class Probes:
         """The probes by their ids."""
         return {name: active.probe for name, active in self._active.items()}
 
+    def in_force(self) -> dict[str, Probe]:
+        """Those that were not refused and have not ended, by their ids."""
+        return {
+            name: active.probe
+            for name, active in self._active.items()
+            if active.ended is None and not active.refusal
+        }
+
+    def keep(self, reasons: Mapping[str, str]) -> None:
+        """Let the statuses of these say why they stay, and those of no others."""
+        with self._lock:
+            for name, active in self._active.items():
+                active.kept = reasons.get(name, "")
+
     def add(
         self,
         probes: Iterable[Probe],
@@ -139,7 +153,9 @@ class Probes:
         modes = {
             active.probe.protect.mode
             for active in self._active.values()
-            if active.probe.protect is not None and not active.refusal
+            if active.probe.protect is not None
+            and active.ended is None
+            and not active.refusal
         }
         if protection.watches or modes:
             weaker = "watch" if "watch" in modes else "off"
@@ -225,6 +241,8 @@ class Probes:
                     is_news |= active.placement.place()
                 active.tick(now)
                 is_news |= active.ended is not None and not was_over
+            if is_news:
+                self._turn_protection()
             self.hooks.settle()
             for placement in self._placements():
                 placement.forget_gone()

@@ -3,7 +3,8 @@
 A probe without a signature is trusted where a policy that the operator signed grants
 what it does, at the places that the policy names, and as long as the policy holds.
 
-Runs in the agent's thread, for acting probes of an app that has a public key. The
+Runs in the agent's thread, for probes of an app that has a public key: those that need
+trust, and all that are signed, for a later signature replaces an earlier one. The
 library that verifies is imported when the first of them arrives, never at the start.
 Each refusal is a status, a record and a line in the agent's log: a server that lies
 may keep the first two to itself.
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from remora.agent.probes.ledger import POLICY, Ledger
 from remora.agent.runtime import originals
+from remora.agent.targets import compiled_home
 from remora.errors import RemoraError
 from remora.protocol import PREFIX, signed_bytes
 from remora.protocol.policy import parse_policy, policy_bytes
-from remora.values import frozen
+from remora.values import frozen, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,17 +42,21 @@ class Terms:
 
     targets: TargetSet
     expires_at: int
+    covers_compiled: bool = False
 
     def cover(self, site: Site) -> bool:
         """Whether the probe may act at this place.
 
         A name can lead anywhere: to a C function that everybody calls, to a method of
         another library. So the function that would be diverted counts as well, by the
-        module whose names it sees. What is not written in Python says no such thing.
+        module whose names it sees. What is not written in Python says no such thing;
+        protection, whose sinks are mostly of C, goes by what such a function calls
+        itself, and by that alone.
         """
         function = site.function
         if function is None:
-            return False
+            home, path = compiled_home(site.holder)
+            return self.covers_compiled and bool(home) and self._mean(home, path)
         home = dict.get(function.__globals__, "__name__")
         return (
             type(home) is str
@@ -82,6 +88,7 @@ class Trust:
         self._put = put
         self._diagnostics = diagnostics
         self._ledger = Ledger(state, diagnostics)
+        self._vouched: dict[str, Probe] = {}
         self._policy: Policy | None = None
         self._complaint = ""
 
@@ -100,7 +107,7 @@ class Trust:
         if reason:
             if reason != self._complaint:
                 self._complaint = reason
-                self._report("", "", f"a policy is refused: {reason}")
+                self.report(f"a policy is refused: {reason}")
             return False
         assert policy is not None
         assert policy.signature is not None
@@ -125,18 +132,57 @@ class Trust:
         policy = self._policy
         if policy is None or policy.signature is None:
             return {}
-        terms = Terms(policy.target, policy.signature.expires_at)
-        return {probe.id: terms for probe in probes if probe.signature is None}
+        targets, end = policy.target, policy.signature.expires_at
+        return {
+            probe.id: Terms(targets, end, covers_compiled=probe.protect is not None)
+            for probe in probes
+            if probe.signature is None and probe.needs_trust
+        }
+
+    def against_blocks(self) -> str:
+        """Why this app takes no block list from its server; empty where it does."""
+        policy = self._policy
+        if policy is None or policy.signature is None:
+            reason = "it has a REMORA_PUBLIC_KEY and no policy"
+        elif policy.signature.expires_at <= originals.time_ns():
+            reason = "the policy has expired"
+        elif "refuse" not in policy.unsigned:
+            granted = ", ".join(policy.unsigned) or "nothing"
+            reason = f"the policy grants {granted} and not refuse"
+        else:
+            return ""
+        return f"{reason}: grant it with `remora key policy`"
+
+    def ends_between(self, before: int, now: int) -> bool:
+        """Whether the policy, or a signature that counts here, ended in that time."""
+        signatures = [probe.signature for probe in self._vouched.values()]
+        if self._policy is not None:
+            signatures.append(self._policy.signature)
+        return any(each and before < each.expires_at <= now for each in signatures)
 
     def refuse_all(self, probes: Iterable[Probe], instance: Instance) -> dict[str, str]:
-        """The reasons by id, each reported; nothing for a probe that may be trusted."""
+        """The reasons by id, each reported; nothing for a probe that may be trusted.
+
+        Who only looks needs no signature; one that is good makes its number the last.
+        """
         refused: dict[str, str] = {}
         for probe in probes:
-            if reason := self.refusal(probe, instance):
+            if probe.signature is None and not probe.needs_trust:
+                continue
+            reason = self.refusal(probe, instance)
+            if reason and probe.needs_trust:
                 refused[probe.id] = reason
-                target = probe.target.texts[0]
-                self._report(probe.id, target, f"refused: {reason}")
+                self.report(f"refused: {reason}", probe)
         return refused
+
+    def vouches_for(self, probe: Probe) -> bool:
+        """Whether this very probe was accepted for its signature, which still holds."""
+        signature = probe.signature
+        return (
+            signature is not None
+            and self._vouched.get(probe.id) == replace(probe, expires_at=0)
+            and signature.expires_at > originals.time_ns()
+        )
 
     def refusal(self, probe: Probe, instance: Instance) -> str:
         """Why this probe is not to be trusted; empty where it is."""
@@ -150,6 +196,7 @@ class Trust:
         if reason := self._past(probe.id, signature):
             return reason
         self._ledger.accept(probe.id, signature.sequence)
+        self._vouched[probe.id] = replace(probe, expires_at=0)  # that is not signed
         return ""
 
     def _past(self, identifier: str, signature: Signature) -> str:
@@ -165,10 +212,8 @@ class Trust:
 
     def _ungranted(self, probe: Probe) -> str:
         """Why a probe without a signature is not to be trusted."""
-        reason = (
-            "it changes what the app does and is not signed, and the app has a "
-            "REMORA_PUBLIC_KEY"
-        )
+        deed = "changes what the app does" if probe.acts else "opens request contexts"
+        reason = f"it {deed} and is not signed, and the app has a REMORA_PUBLIC_KEY"
         policy = self._policy
         if policy is None or policy.signature is None:
             return f"{reason}: sign it with `remora probe sign`"
@@ -192,11 +237,15 @@ class Trust:
             return "its signature has expired: sign it again"
         return ""
 
-    def _report(self, probe_id: str, target: str, message: str) -> None:
+    def report(self, message: str, probe: Probe | None = None) -> None:
+        """Record what a server has tried, and say it in the agent's own log."""
         self._diagnostics.count("distrusted")
-        about = f"probe {probe_id!r}" if probe_id else "the server"
+        about, name, target = "the server", "", ""
+        if probe is not None:
+            name, target = probe.id, probe.target.texts[0]
+            about = f"probe {name!r}"
         self._diagnostics.say_once(f"{about}: {message}")
-        record = (make_refusal, probe_id, target, message, originals.time_ns())
+        record = (make_refusal, name, target, message, originals.time_ns())
         self._put(record, 500, True)
 
 

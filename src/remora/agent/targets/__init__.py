@@ -18,6 +18,7 @@ from remora.agent.targets.code import (
     running_code,
     without_injection,
 )
+from remora.agent.targets.home import compiled_home
 from remora.agent.targets.lines import resolve_line
 from remora.agent.targets.raw import ABSENT
 from remora.agent.targets.resolve import may_concern, modules_awaited, resolve
@@ -52,6 +53,7 @@ __all__ = [
     "SiteKind",
     "all_code",
     "code_to_clone",
+    "compiled_home",
     "forget",
     "is_spliced",
     "is_trampoline",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from types import FunctionType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+)
 from typing import TYPE_CHECKING, Any
 
 from remora.agent.targets import raw, stand_ins
@@ -49,4 +54,20 @@ def _home_of(value: AppValue) -> tuple[str, str]:
         return (name, value.__qualname__) if type(name) is str else ("", "")
     if raw.is_class(value):
         return raw.class_module(value), raw.class_qualname(value)
+    return "", ""
+
+
+def compiled_home(holder: AppValue) -> tuple[str, str]:
+    """The module and qualified name that a function or method of C gives itself.
+
+    Both are empty where it gives none, and for what only passes as one: asking that
+    could run code of the app.
+    """
+    kind = type(holder)
+    if kind is BuiltinFunctionType:
+        home: object = holder.__module__
+        return (home, holder.__qualname__) if type(home) is str else ("", "")
+    if kind is MethodDescriptorType or kind is WrapperDescriptorType:
+        cls = holder.__objclass__
+        return raw.class_module(cls), f"{raw.class_qualname(cls)}.{holder.__name__}"
     return "", ""

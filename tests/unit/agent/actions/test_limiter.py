@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from remora.agent.actions import Limiter
+from remora.agent.actions import Firings, Limiter, Overrun
+from remora.agent.actions.limiter import WINDOW_S, WINDOWS
 from remora.agent.runtime import originals
 from remora.protocol import Limit
 
@@ -96,3 +97,70 @@ def test_what_was_closed_for_good_is_not_opened_by_a_later_firing(clock: Clock) 
     limiter.spend(10)
     limiter.use()
     assert limiter.open_at == closed
+
+
+class Load:
+    """Calls that come to a gate of the default share, and the breaker beside it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.firings = Firings("p", Limiter(Limit(rate=10_000), 5), lambda *_: True)
+        self.overrun = Overrun(clock.now)
+
+    def window(self, calls_a_second: int, cpu_us: int) -> str:
+        """One window of such calls, and what the breaker says at its end."""
+        limiter = self.firings.limiter
+        for _ in range(WINDOW_S * calls_a_second):
+            if self.clock.seconds() < limiter.open_at:
+                limiter.suppressed += 1
+            elif limiter.use():
+                self.firings.count += 1
+                self.firings.spend(cpu_us * 1000)
+            self.clock.now += SECOND // calls_a_second
+        return self.overrun.look(self.clock.now, self.firings)
+
+
+def test_a_probe_that_stays_over_its_share_of_time_has_to_end_with_figures(
+    clock: Clock,
+) -> None:
+    load = Load(clock)
+    said = [load.window(100, 1000) for _ in range(WINDOWS)]
+    assert said[:-1] == [""] * (WINDOWS - 1)
+    assert said[-1].startswith(
+        "over its share of time, 1%, in 6 windows of 10 s on end"
+    )
+    # a second's worth at once, then one each tenth of a second
+    fired = load.firings.count
+    assert fired == pytest.approx(610, abs=5)
+    assert (
+        f": {fired} calls took 1000 µs of CPU each, and {6000 - fired} mo" in said[-1]
+    )
+
+
+def test_a_window_within_the_share_begins_the_count_anew(clock: Clock) -> None:
+    load = Load(clock)
+    for _ in range(3):
+        assert not any(load.window(100, 1000) for _ in range(WINDOWS - 1))
+        assert not load.window(1, 1000)
+
+
+def test_a_probe_that_is_held_back_now_and_then_stays(clock: Clock) -> None:
+    load = Load(clock)
+    # 19 a second where 10 have room: fewer are turned away than let in
+    assert not any(load.window(19, 1000) for _ in range(3 * WINDOWS))
+    assert load.firings.limiter.suppressed_by["time"] > 0
+
+
+def test_who_is_held_back_by_its_rate_is_not_over_its_time(clock: Clock) -> None:
+    load = Load(clock)
+    load.firings.limiter = Limiter(Limit(rate=1), 5)
+    assert not any(load.window(100, 10) for _ in range(2 * WINDOWS))
+    assert load.firings.limiter.suppressed_by["rate"] > 0
+
+
+def test_windows_are_as_long_as_they_are_however_often_one_looks(clock: Clock) -> None:
+    load = Load(clock)
+    load.window(100, 1000)
+    for _ in range(10 * WINDOWS):
+        load.firings.limiter.suppressed += 1
+        assert load.overrun.look(clock.now, load.firings) == ""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from remora.agent.diagnostics import Diagnostics
 from remora.agent.probes.trust import Trust
+from remora.agent.request import protection
 from remora.agent.runtime import originals
 from remora.cli.signing import public_text, sign_all, sign_one_policy
 from remora.errors import RemoraError
@@ -67,7 +68,9 @@ class Court:
         return self.trust.accept_policy(policy, self.bench.instance)
 
     def add(self, target="shop_policy:charge", **override):
-        table = {"id": "p", "target": target, "override": override}
+        return self.push({"id": "p", "target": target, "override": override})
+
+    def push(self, table):
         probe = parse_probe(table)
         refused = self.trust.refuse_all([probe], self.bench.instance)
         self.bench.states.clear()
@@ -242,6 +245,10 @@ def test_watching_needs_no_grant(court, shop) -> None:
     court.accept(signed(unsigned=[]))
     table = {"return": "0", "mode": "watch"}
     probe = parse_probe({"id": "p", "target": "m:f", "override": table})
+    sink = {"id": "q", "target": "m:f", "protect": {"detector": "sql", "argument": 0}}
+    assert (
+        court.trust.refuse_all([probe, parse_probe(sink)], court.bench.instance) == {}
+    )
     policy = parse_policy(signed(unsigned=[]))
     assert policy.ungranted(probe) == ""
     assert policy.ungranted(replace(probe, override=None)) == ""
@@ -254,6 +261,8 @@ def test_watching_needs_no_grant(court, shop) -> None:
         ({"override": {"raise": "OSError: x"}}, "raise"),
         ({"override": {"arguments": {"a": "1"}}}, "arguments"),
         ({"span": {"propagate": "headers"}}, "propagate"),
+        ({"protect": {"detector": "sql", "argument": 0, "mode": "block"}}, "block"),
+        ({"request": {"kind": "custom", "path": "a"}}, "request"),
     ],
 )
 def test_every_deed_has_its_own_grant(keys, deed: str) -> None:
@@ -264,7 +273,8 @@ def test_every_deed_has_its_own_grant(keys, deed: str) -> None:
 
 
 def test_what_acts_in_a_way_that_has_no_grant_is_not_granted() -> None:
-    probe = SimpleNamespace(acts=True, override=None, span=None)
+    keys = dict.fromkeys(("override", "span", "protect", "request"))
+    probe = SimpleNamespace(needs_trust=True, **keys)
     policy = parse_policy(TABLE | {"unsigned": list(GRANTS)})
     assert policy.ungranted(probe) == "what this probe does"
 
@@ -275,3 +285,81 @@ def test_what_acts_in_a_way_that_has_no_grant_is_not_granted() -> None:
 def test_a_policy_that_is_none_is_one_clear_error(value) -> None:
     with pytest.raises(RemoraError):
         parse_policy(value)
+
+
+def blocking(target: str) -> dict:
+    protect = {"detector": "shell", "argument": 0, "mode": "block"}
+    return {"id": "p", "target": target, "protect": protect}
+
+
+@pytest.mark.parametrize(
+    ("granted", "target", "is_reached"),
+    [
+        ("posix:system", "os:system", True),
+        ("posix:system", "shop_policy:system", True),
+        ("os:system", "os:system", False),
+        ("shop_policy:*", "shop_policy:system", False),
+        ("shop_policy:*", "shop_policy:charge", True),
+        ("sqlite3:Cursor.*", "sqlite3:Cursor.execute", True),
+        ("sqlite3:Connection.*", "sqlite3:Cursor.execute", False),
+    ],
+)
+def test_a_policy_may_let_a_server_block_also_in_code_of_c_by_its_own_name(
+    court, load, granted: str, target: str, is_reached: bool
+) -> None:
+    load("shop_policy", TEXT + "\n    from os import system\n    import sqlite3\n")
+    court.accept(signed(unsigned=["block"], target=granted))
+    status = court.push(blocking(target))
+    assert (status.state.value == "installed") is is_reached, status.reason
+    if not is_reached:
+        assert "is not among the targets of the policy" in status.reason
+
+
+def test_what_blocks_by_a_policy_ends_with_it_and_requests_are_not_refused_any_more(
+    court, shop, monkeypatch
+) -> None:
+    code = shop.charge.__code__
+    court.accept(signed(unsigned=["block"], target="shop_policy:*", valid_s=60.0))
+    assert court.push(blocking("shop_policy:charge")).state.value == "installed"
+    assert protection.blocks
+    later = originals.time_ns() + 61 * 10**9
+    monkeypatch.setattr(originals, "time_ns", lambda: later)
+    court.bench.probes.tick()
+    assert court.bench.state == "expired"
+    assert shop.charge.__code__ is code
+    assert not protection.blocks
+
+
+def test_a_request_of_the_server_s_making_needs_trust(court, shop) -> None:
+    # a context without inputs around a sink would take its protection away
+    table = {"id": "p", "target": "shop_policy:charge"}
+    table["request"] = {"kind": "custom", "path": "'/'"}
+    status = court.push(table)
+    assert "opens request contexts and is not signed" in status.reason
+    court.accept(signed(unsigned=["request"]))
+    assert court.push(table).state.value == "installed"
+
+
+def test_a_policy_of_block_lists_alone_needs_no_target(court) -> None:
+    policy = sign_one_policy(parse_policy({"unsigned": ["refuse"]}), KEY, 60.0)
+    assert court.trust.against_blocks().startswith("it has a REMORA_PUBLIC_KEY and no")
+    assert court.accept(policy.to_json())
+    assert court.trust.against_blocks() == ""
+    for granted in (["raise"], [], ["refuse", "raise"]):
+        with pytest.raises(RemoraError, match="policy has no target"):
+            parse_policy({"unsigned": granted})
+
+
+def test_block_lists_are_taken_as_long_as_a_policy_grants_them(
+    court, monkeypatch
+) -> None:
+    court.accept(signed(unsigned=["raise"]))
+    assert "grants raise and not refuse" in court.trust.against_blocks()
+    before = originals.time_ns()
+    court.accept(signed(unsigned=["refuse"], valid_s=60.0))
+    assert court.trust.against_blocks() == ""
+    later = before + 61 * 10**9
+    assert not court.trust.ends_between(before, before + 10**9)
+    assert court.trust.ends_between(before, later)
+    monkeypatch.setattr(originals, "time_ns", lambda: later)
+    assert "has expired" in court.trust.against_blocks()

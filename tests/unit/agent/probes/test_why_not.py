@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from remora.agent.probes.keeping import Keeping
 from remora.agent.probes.trust import Trust
 from remora.agent.runtime import originals
 from remora.protocol import STATES, UNMET_LIMIT, State, parse_probe
@@ -181,6 +182,26 @@ def failing(bench, shop, clock):
     assert "(last: MemoryError: no room)" in bench.reason
 
 
+def over_its_time_for_a_minute(bench, shop, clock):
+    add(bench, limit={"rate": "1000/s", "time": "0.000001%"})
+    for _ in range(6):
+        for _ in range(5):
+            shop.charge(1)
+        clock.now += 10 * 10**9
+        bench.probes.tick()
+    assert "0.000001%, in 6 windows of 10 s on end: " in bench.reason
+
+
+def without_a_signature(bench, shop, clock):
+    table = {"id": "p", "target": "shop_why:charge"}
+    sink = {"detector": "sql", "argument": "amount", "mode": "block"}
+    probe = parse_probe(table | {"protect": sink})
+    bench.probes.add([probe])
+    trust = SimpleNamespace(vouches_for=lambda _: True, report=lambda *_: None)
+    kept = Keeping(trust).choose(bench.probes.in_force(), [], bench.instance)
+    bench.probes.keep(kept)
+
+
 SCENES = {
     "is not imported": not_imported,
     "no imported module has the file": no_file,
@@ -202,7 +223,9 @@ SCENES = {
     "held back just now by its share of time": over_its_time,
     "all its hits are used": hits_used,
     "its time is over": time_over,
+    "over its share of time": over_its_time_for_a_minute,
     "failures in a row (last: ": failing,
+    "kept: the push that removes it is not signed": without_a_signature,
 }
 
 
