@@ -48,6 +48,12 @@ class UnknownKeyError(ProbeError):
     slug = "unknown-probe-key"
 
 
+class RuleError(RemoraError):
+    """A rule of protection has a key or a value that cannot be used."""
+
+    slug = "bad-rule"
+
+
 class ProbeFileError(RemoraError):
     """A file of probes cannot be read."""
 

@@ -46,10 +46,25 @@ PATHS = [
     "/attacks/4",
     "/users",
     "/users/one?actor=user:alice&app=shop",
+    "/protection",
     "/new-probe",
     "/tokens",
     "/audit",
 ]
+GUARDED = {
+    "mode": "block",
+    "complaint": "unprotected: no request was seen",
+    "packs": [
+        {
+            "pack": "sql",
+            "detector": "sql",
+            "mode": "block",
+            "guarded": ["sqlite3", *(f"driver-{number}" for number in range(40))],
+            "waiting": [f"other-{number}" for number in range(40)],
+            "flaws": [{"probe": "psycopg", "state": "partly", "reason": "x" * 300}],
+        }
+    ],
+}
 CODE = {
     "file": "/srv/shop/search.py",
     "line": 12,
@@ -190,14 +205,11 @@ class Site:
         self.agents.append(FakeAgent(self.url, self.token("agent"), number))
         return self.agents[-1]
 
-    def fill(self):
-        """One instance, one probe with a status, a record of each kind."""
-        agent = self.agent()
-        agent.register()
-        probe = {"id": "p", "target": "a:b", "log": "x", "count": True}
+    def ask(self, path, body):
+        """Have an operator's request carried out."""
         request = urllib.request.Request(
-            f"{self.url}/api/v1/probes",
-            json.dumps({"probe": probe}).encode(),
+            f"{self.url}/api/v1/{path}",
+            json.dumps(body).encode(),
             {
                 "Authorization": f"Bearer {self.token('operator')}",
                 "Content-Type": "application/json",
@@ -205,6 +217,14 @@ class Site:
         )
         with urllib.request.urlopen(request, timeout=20) as response:
             response.read()
+
+    def fill(self):
+        """One instance, one probe with a status, a record of each kind."""
+        agent = self.agent()
+        agent.register()
+        probe = {"id": "p", "target": "a:b", "log": "x", "count": True}
+        self.ask("probes", {"probe": probe})
+        self.ask("rules", {"mode": "watch", "route": "/console/*", "reason": "why"})
         where = {"site": "a:b", "kind": "function", "mechanism": "codeswap"}
         where |= {"why": "every reference is reached", "file": "/a.py", "line": 1}
         status = {
@@ -213,9 +233,8 @@ class Site:
             "reason": "why not",
             "sites": [where],
         }
-        agent.call(
-            "statuses", {"instance": agent.id, "revision": 2**50, "statuses": [status]}
-        )
+        statuses = {"instance": agent.id, "revision": 2**50, "statuses": [status]}
+        agent.call("statuses", {**statuses, "protection": GUARDED})
         agent.send("x" * 1000, probe="p", values={"a": {"b": [1]}}, user={"id": "u"})
         histogram = {"buckets": {"1": 2}, "unit": "ms"}
         row = {"key": ["k"], "count": 2, "histogram": histogram}

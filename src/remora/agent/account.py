@@ -53,6 +53,10 @@ def _protection(parts: Parts) -> dict[str, object]:
         "refused": protection.refused,
         "cut": protection.cut,
         "ignored": parts.ignored,
+        "rules": [
+            rule.to_json()
+            for rule in (parts.guarding.rule_states() if parts.guarding else ())
+        ],
         "probes": [
             status.to_json()
             for status in parts.probes.statuses()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from remora.agent.config import Settings
+    from remora.agent.control.protection import Protection
     from remora.agent.interception import AppValue, PhaseName
     from remora.agent.runtime.kill_file import KillFile
     from remora.protocol import Probe
@@ -95,7 +96,11 @@ class Agent:
         """
         parts = self.parts
         files = _read_files(settings.texts("probes"), carried)
-        protecting = _read_protection(settings, carried)
+        protecting: list[Probe] = []
+        guarding: Protection | None = None
+        if settings.text("protect") != "off" or settings.texts("rules"):
+            guarding = parts.make_protection(settings, carried)
+            protecting = guarding.wanted()
         if settings is not parts.settings:
             parts.take_settings(settings)
         if proxies := settings.texts("trusted_proxies"):
@@ -106,7 +111,10 @@ class Agent:
         parts.begun = True
         open_outlet(parts)
         parts.worker.add(Housekeeping(self._tick, parts.probes.ship))
-        parts.files = files
+        parts.files, parts.carried = files, carried
+        if guarding is not None:
+            parts.guard(guarding)
+            guarding.obey_own()
         frameworks = Frameworks(parts.probes.add, carried)
         parts.undo.append(parts.store.subscribe(frameworks.wake))
         frameworks.wake()
@@ -158,6 +166,7 @@ class Agent:
         for handle in parts.handles:
             handle.remove()
         parts.probes.clear()
+        protection.rules = None
         protection.turn("off")
         for undo in reversed(parts.undo):
             undo()
@@ -248,16 +257,6 @@ def _read_files(paths: tuple[str, ...], carried: Mapping[str, bytes]) -> list[Pr
     from remora.agent.control import read_probe_files
 
     return read_probe_files(paths, carried)
-
-
-def _read_protection(settings: Settings, carried: Mapping[str, bytes]) -> list[Probe]:
-    if settings.text("protect") == "off":
-        return []
-    # Late, because few processes have protection.
-    from remora.agent.control.protection import read_protection
-
-    modes, allowed = settings.text("protect"), settings.texts("allowed_hosts")
-    return read_protection(modes, allowed, carried)
 
 
 def _acquire(locks: Iterable[RLock], timeout_s: float) -> list[RLock]:

@@ -1,4 +1,4 @@
-"""What the server asks for: probes, refusals, a policy, answers. Done, or not and why.
+"""What the server asks for: probes, refusals, rules, answers. Done, or not and why.
 
 Everything here runs in the agent's thread. A process without a server never loads it.
 """
@@ -18,11 +18,13 @@ from remora.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+    from remora.agent.control.protection import Protection
     from remora.agent.parts import Parts
     from remora.agent.probes.keeping import Keeping
     from remora.agent.probes.trust import Terms, Trust
     from remora.agent.request.refused import RefusedActors
     from remora.protocol import Cost, Probe
+    from remora.protocol.protection import ProtectionState
 
 _OBSERVE = "observe"
 """The level of REMORA_ALLOW at which a server may only look."""
@@ -119,6 +121,25 @@ class Orders:
         elif (trust := self._find_trust()) is not None:
             reason = trust.against_blocks()
         return reason and f"the server's block list is ignored: {reason}"
+
+    def rule(self, rules: object) -> None:
+        """Let the server's rules of protection hold, as far as the app lets it."""
+        if rules or self._parts.guarding is not None:
+            self._guarding().obey(rules)
+
+    def protection(self) -> ProtectionState | None:
+        """How this process is protected, where it is."""
+        if self._parts.guarding is None and not protection.watches:
+            return None
+        return self._guarding().state(self._parts.probes.statuses())
+
+    def _guarding(self) -> Protection:
+        """Made here where a server protects an app that does not do so by itself."""
+        parts = self._parts
+        if parts.guarding is None:
+            parts.guard(parts.make_protection(parts.settings, parts.carried))
+        assert parts.guarding is not None
+        return parts.guarding
 
     def _distrust(
         self, probes: Iterable[Probe]

@@ -19,10 +19,11 @@ from remora.agent.request import protection
 from remora.agent.runtime import process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from remora.agent.config import Settings
     from remora.agent.control import Link
+    from remora.agent.control.protection import Protection
     from remora.agent.probes import Handle
     from remora.protocol import Instance, Probe
 
@@ -35,8 +36,9 @@ class Parts:
     """What the agent is made of, its settings and its identity.
 
     `master` says why this process is no instance that serves; `files` are the probes
-    of the app's own files, `undo` is called in reverse when the agent leaves, `rounds`
-    in every round of housekeeping. `ignored` says why a block list is not obeyed.
+    of the app's own files, `carried` the contents of files that have travelled along,
+    `undo` is called in reverse when the agent leaves, `rounds` in every round of
+    housekeeping. `ignored` says why a block list is not obeyed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,6 +61,8 @@ class Parts:
         self.handles: list[Handle] = []
         self.files: list[Probe] = []
         self.link: Link | None = None
+        self.guarding: Protection | None = None
+        self.carried: Mapping[str, bytes] = {}
         self.begun = False
         self.start_cost: tuple[int, int] = (0, 0)
         self.undo: list[Callable[[], None]] = []
@@ -83,6 +87,22 @@ class Parts:
         self.master = ""
         self.instance = make_instance(self.settings, master=parent, why="")
         self.start_cost = (0, 0)  # the parent's
+        if self.guarding is not None:
+            self.guarding.begin_anew()
+
+    def make_protection(
+        self, settings: Settings, carried: Mapping[str, bytes]
+    ) -> Protection:
+        """Packs and rules under these settings. Raises ProbeFileError, RuleError."""
+        # Late, because few processes have protection.
+        from remora.agent.control.protection import Protection
+
+        return Protection(self.probes, settings, carried)
+
+    def guard(self, guarding: Protection) -> None:
+        """Have these packs and rules looked after."""
+        self.guarding = guarding
+        self.rounds.append(guarding.tick)
 
     @property
     def complaint(self) -> str:

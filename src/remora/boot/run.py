@@ -77,6 +77,10 @@ def check_run(environ: Mapping[str, str]) -> Settings:
         from remora.agent.control import read_probe_files
 
         read_probe_files(paths)
+    if paths := settings.texts("rules"):
+        from remora.agent.control.rule_files import read_rule_files
+
+        read_rule_files(paths)
     return settings
 
 

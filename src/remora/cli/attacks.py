@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MARK_STYLE = "bold red"
 
+_COUNTS = ("attacks", "blocked", "by")
 _FILTERS = ("app", "env", "detector", "actor")
 
 
@@ -75,12 +76,13 @@ def read_filters(arguments: Namespace) -> dict[str, str]:
 def show_vulnerabilities(output: Output, rows: Sequence[JsonObject]) -> None:
     """Print vulnerabilities as a table."""
     table = Table(
-        ("detector", "app", "place", "attacks", "blocked", "by", "first", "last"),
-        right=frozenset({"attacks", "blocked", "by"}),
+        ("id", "detector", "app", "place", *_COUNTS, "first", "last"),
+        right=frozenset(_COUNTS),
     )
     for row in rows:
         table.rows.append(
             (
+                Span(get_text(row, "id")),
                 Span(get_text(row, "detector"), "red"),
                 Span(get_text(row, "app")),
                 Span(_place(get_object(row, "place")) or get_text(row, "site")),
@@ -131,6 +133,7 @@ def tell_attack(output: Output, attack: JsonObject) -> None:
         ("sink", get_text(attack, "site")),
         ("probe", get_text(attack, "probe")),
         ("not made", get_text(attack, "not_made")),
+        ("rule", get_text(attack, "rule")),
     )
     for name, text in facts:
         if text.strip():
@@ -208,13 +211,15 @@ def _route(attack: JsonObject) -> str:
 def _outcome(attack: JsonObject) -> Span:
     if attack.get("blocked") is True:
         return Span("blocked", "green")
+    if attack.get("excepted") is True:
+        return Span("excepted", "yellow")
     return Span("NOT blocked", "bold red")
 
 
 def _blocked_count(row: JsonObject) -> Span:
-    """How many were blocked, in the colour of whether all were."""
+    """How many were blocked, in the colour of whether all were that should be."""
     blocked = get_number(row, "blocked")
-    all_were = blocked == get_number(row, "attacks")
+    all_were = blocked + get_number(row, "excepted") == get_number(row, "attacks")
     return Span(str(blocked), "green" if all_were else "bold red")
 
 

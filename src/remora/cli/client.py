@@ -182,6 +182,22 @@ class OperatorClient:
         asked = {"actor": actor, "app": app}
         self._ask("DELETE", "/api/v1/blocks", parameters=asked)
 
+    def protection(self, app: str) -> list[JsonObject]:
+        """How the apps are protected."""
+        return self._list("/api/v1/protection", "apps", {"app": app} if app else {})
+
+    def rules(self) -> list[JsonObject]:
+        """The rules of protection."""
+        return self._list("/api/v1/rules", "rules", {})
+
+    def set_rule(self, wanted: JsonObject) -> JsonObject:
+        """Let a rule hold."""
+        return self._ask("POST", "/api/v1/rules", body=wanted)
+
+    def remove_rule(self, rule_id: str) -> None:
+        """Take a rule out."""
+        self._ask("DELETE", f"/api/v1/rules/{quote(rule_id, safe='')}")
+
     def test_notices(self) -> list[JsonObject]:
         """Have a notice of no attack sent by each way, and what became of it."""
         return get_objects(self._ask("POST", "/api/v1/notices/test"), "channels")

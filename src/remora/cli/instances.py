@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from remora.cli.answers import get_number, get_object, get_text
+from remora.cli.answers import get_number, get_object, get_objects, get_text
 from remora.cli.connection import open_client
 from remora.cli.names import ID_SHOWN, name_instance
 from remora.cli.output import Output, Span, Table, open_output, print_json
@@ -35,6 +35,7 @@ _COLUMNS = (
     "python",
     "state",
     "probes",
+    "protection",
     "agent cpu",
     "age",
 )
@@ -72,6 +73,12 @@ def show_instances(output: Output, instances: Sequence[JsonObject], now: int) ->
 def _remarks(instance: JsonObject) -> Iterator[str]:
     if note := get_text(instance, "note"):
         yield note
+    for pack in get_objects(get_object(instance, "protection"), "packs"):
+        for flaw in get_objects(pack, "flaws"):
+            yield (
+                f"{get_text(pack, 'pack')} {get_text(flaw, 'probe')} "
+                f"{get_text(flaw, 'state')}: {get_text(flaw, 'reason')}"
+            )
     drops = get_object(instance, "drops")
     if counted := [f"{drops[reason]} {reason}" for reason in drops if drops[reason]]:
         yield f"records dropped: {', '.join(counted)}"
@@ -84,11 +91,25 @@ def _row(instance: JsonObject, now: int) -> tuple[Span, ...]:
     cells = {
         "state": Span(state, STATE_STYLES.get(state, "")),
         "probes": Span(get_text(instance, "probes") or "0"),
+        "protection": _protection(instance),
         "agent cpu": Span(_cpu_share(instance)),
         "age": Span(age),
     }
     named = [cells.get(key, Span(get_text(instance, key))) for key in _COLUMNS]
     return (*named, Span(get_text(instance, "id")[:ID_SHOWN], "dim"))
+
+
+def _protection(instance: JsonObject) -> Span:
+    """The modes that hold, and at how many places; details are `remora protect`'s."""
+    told = get_object(instance, "protection")
+    packs = get_objects(told, "packs")
+    if get_text(told, "complaint"):
+        return Span("unprotected", "red")
+    modes = {get_text(pack, "mode") for pack in packs} - {"off"}
+    if not modes:
+        return Span("-", "dim")
+    places = sum(get_number(pack, "places") for pack in packs)
+    return Span(f"{'/'.join(sorted(modes))} {places}")
 
 
 def _cpu_share(instance: JsonObject) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from remora.cli.command_parser import add_command
 from remora.cli.parser_access import add_key, add_token
-from remora.cli.parser_attacks import add_attacks, add_notify, add_users
+from remora.cli.parser_attacks import add_attacks, add_notify, add_protect, add_users
 from remora.cli.probe_parser import add_probe, add_validity
 from remora.cli.run_options import RUN_OPTIONS
 from remora.version import __version__
@@ -253,6 +253,7 @@ _COMMANDS: tuple[Callable[[Subparsers], None], ...] = (
     _add_tail,
     add_attacks,
     add_users,
+    add_protect,
     add_notify,
     add_token,
     add_key,

@@ -1,4 +1,4 @@
-"""The parsers of `remora attacks`, `remora users` and `remora notify`."""
+"""The parsers of `remora attacks`, `users`, `protect` and `notify`."""
 
 from __future__ import annotations
 
@@ -60,6 +60,69 @@ def add_users(commands: Subparsers) -> None:
                 "--expires", metavar="DURATION", default="", help="end, such as 1h"
             )
     _add_action(actions, "blocks", "blocks:list_blocks", "List who is blocked.")
+
+
+def add_protect(commands: Subparsers) -> None:
+    """`remora protect` by itself shows; below it stand the rules."""
+    parser = add_command(
+        commands,
+        "protect",
+        "protection:show_protection",
+        "Show how apps are protected, and change it while they run.",
+        operator=True,
+    )
+    parser.add_argument("--app", metavar="NAME", help="only this app")
+    actions = parser.add_subparsers(metavar="ACTION", title="actions")
+    change = _add_action(
+        actions, "set", "protection:set_mode", "Set the mode of an app or a route."
+    )
+    _add_rule(change)
+    exception = _add_action(
+        actions,
+        "except",
+        "protection:add_exception",
+        "Let attacks at one place, route or parameter pass, for a time.",
+    )
+    option = exception.add_argument
+    option(
+        "vulnerability",
+        metavar="ID",
+        nargs="?",
+        default=None,
+        help="a vulnerability, see `remora attacks`",
+    )
+    _add_rule(exception, mode="watch")
+    option("--parameter", metavar="NAME", default=None, help="as in query:q, a glob")
+    option(
+        "--place", metavar="FILE:FUNCTION", default=None, help="the app's own function"
+    )
+    option("--line", metavar="TEXT", default=None, help="the text of its line")
+    remove = _add_action(
+        actions, "remove", "protection:remove_rule", "Take a rule out again."
+    )
+    remove.add_argument("rule", metavar="ID", help="id of the rule")
+
+
+def _add_rule(parser: argparse.ArgumentParser, mode: str = "") -> None:
+    """What every rule may say; with `mode` as a default it is an exception."""
+    option = parser.add_argument
+    option("--app", metavar="NAME", help="this app (default: every)")
+    option("--detector", metavar="NAME", default=None, help="this one (default: every)")
+    option("--route", metavar="GLOB", default=None, help="these routes, as in /search*")
+    option(
+        "--mode",
+        choices=("off", "watch", "block"),
+        default=mode or None,
+        required=not mode,
+        help="off, watch (report) or block",
+    )
+    option("--reason", metavar="TEXT", required=True, help="why, for others to read")
+    option(
+        "--expires",
+        metavar="DURATION",
+        default="30d" if mode else None,
+        help="end, such as 7d, or never (30d)" if mode else "end, such as 7d",
+    )
 
 
 def add_notify(commands: Subparsers) -> None:

@@ -56,6 +56,13 @@ RUN_OPTIONS = (
         "off (default), watch or block; single detectors as in block,path=watch",
     ),
     RunOption("allowed-hosts", "HOSTS", "hosts and networks that requests may choose"),
+    RunOption("rules", "FILE", "rules of protection, TOML", repeats=True),
+    RunOption(
+        "stored-input",
+        "SWITCH",
+        "on: what requests have stored is input when it is read; off (default)",
+        choices=("on", "off"),
+    ),
     RunOption(
         "allow",
         "LEVEL",

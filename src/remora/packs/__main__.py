@@ -15,8 +15,9 @@ def translate(text: str) -> str:
     waiting: dict[str, list[dict[str, object]]] = {}
     for table in tomllib.loads(text)["probe"]:
         probe = parse_probe(table)
-        (target,) = probe.target.include
-        waiting.setdefault(target.module, []).append(probe.to_json())
+        # One that is for several modules waits for each, and is made once.
+        for module in dict.fromkeys(target.module for target in probe.target.include):
+            waiting.setdefault(module, []).append(probe.to_json())
     lines = (
         f"{json.dumps(module)}: {json.dumps(waiting[module])}" for module in waiting
     )

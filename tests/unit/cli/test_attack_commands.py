@@ -88,21 +88,25 @@ def test_attacks_are_listed_by_place(operator, server):
     server.answers["GET vulnerabilities"] = {"vulnerabilities": [VULNERABILITY]}
     ran = operator("attacks", "--app", "shop", "--detector", "sql", "--actor", "user:a")
     assert ran.lines[0].split() == [
-        *["DETECTOR", "APP", "PLACE", "ATTACKS", "BLOCKED", "BY", "FIRST", "LAST"]
+        *["ID", "DETECTOR", "APP", "PLACE", "ATTACKS", "BLOCKED", "BY", "FIRST", "LAST"]
     ]
-    assert ran.lines[1].split()[:7] == [
-        *["sql", "shop", "/srv/shop/search.py:12", "find", "5", "4", "2"]
+    assert ran.lines[1].split()[:8] == [
+        *["a1", "sql", "shop", "/srv/shop/search.py:12", "find", "5", "4", "2"]
     ]
     asked = {"app": "shop", "detector": "sql", "actor": "user:a"}
     assert server.asked == [("GET", "/api/v1/vulnerabilities", asked)]
 
 
 def test_single_attacks_are_listed_with_their_ids(operator, server):
-    server.answers["GET attacks"] = {"attacks": [ATTACK, ATTACK | {"blocked": False}]}
+    missed = ATTACK | {"blocked": False}
+    server.answers["GET attacks"] = {
+        "attacks": [ATTACK, missed, missed | {"excepted": True}]
+    }
     ran = operator("attacks", "--list", "--since", "1h")
     assert ran.lines[1].split()[0] == "17"
     assert "blocked" in ran.lines[1]
     assert "NOT blocked" in ran.lines[2]
+    assert "excepted" in ran.lines[3]
     ((_, _, asked),) = server.asked
     assert int(asked["since"]) > TIME
 

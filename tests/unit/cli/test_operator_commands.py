@@ -28,7 +28,7 @@ def test_ps_lists_instances_and_why_some_are_not_served(operator, server, monkey
     assert ran.lines[0].split()[:3] == ["APP", "ENV", "VERSION"]
     assert ran.lines[1].split() == [
         *["shop", "prod", "4.2", "web-1", "4711", "3.12.1", "connected"],
-        *["1", "-", "2m", "3fa2b1c0"],
+        *["1", "-", "-", "2m", "3fa2b1c0"],
     ]
     assert ran.lines[-2:] == ["shop 9: too old", "shop 9: records dropped: 7 exit"]
     assert server.asked[0] == ("GET", "/api/v1/instances", {"app": "shop"})

@@ -23,6 +23,7 @@ from remora.agent.actions.request_scope import (
     RequestScope,
     StandIn,
     WsgiEdgeSteps,
+    cut_condemned,
     refuse_in_django,
 )
 
@@ -57,6 +58,7 @@ __all__ = [
     "TopTable",
     "WsgiEdgeSteps",
     "count_size",
+    "cut_condemned",
     "limiter_of",
     "plain_key",
     "refuse_in_django",

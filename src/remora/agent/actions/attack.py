@@ -7,11 +7,12 @@ request. Secrets by shape go in the worker, as with all records.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from remora.agent.actions.observe import record_context
-from remora.agent.capture import ShapeRedactor
-from remora.agent.capture.source_lines import is_own_file, source_line
+from remora.agent.capture import ShapeRedactor, is_secret_name
+from remora.agent.capture.source_lines import is_own_file, source_around, source_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,11 @@ Marked = tuple[str, int, int]
 """A text, and from where to where it is marked."""
 
 _redactor = ShapeRedactor()
+
+_ASSIGNED = re.compile(
+    r"""((\w+)["']?\]?\s*(?::\s*\w+\s*)?[=:]\s*[bBrRuUfF]{0,2})("[^"]*"?|'[^']*'?)"""
+)
+"""A name, a sign that gives it a value, and a text as the value."""
 
 
 def mark_value(finding: Finding, statement: str, is_secret: SecretNames) -> Marked:
@@ -95,6 +101,7 @@ def make_attack(  # noqa: PLR0913, PLR0917 - the tuple of a firing, spread out
     user: User | None,
     said: dict[str, Any],
     stack: Sequence[tuple[str, int, str]],
+    is_secret: SecretNames = is_secret_name,
 ) -> dict[str, object]:
     """The record of docs/protocol.md, kind attack; runs in the worker."""
     context = record_context(request, user)
@@ -113,7 +120,7 @@ def make_attack(  # noqa: PLR0913, PLR0917 - the tuple of a firing, spread out
         "request": context.get("request", {}),
         "user": context.get("user"),
         "actor": request.actor,
-        "stack": order_stack(stack),
+        "stack": order_stack(stack, is_secret),
     }
 
 
@@ -151,8 +158,13 @@ def _redacted(marked: Marked) -> tuple[str, list[int]]:
     return before + inside + after, [len(before), len(before) + len(inside)]
 
 
-def order_stack(stack: Sequence[tuple[str, int, str]]) -> list[dict[str, object]]:
-    """The frames, those of the app's own code first, with their lines of source."""
+def order_stack(
+    stack: Sequence[tuple[str, int, str]], is_secret: SecretNames = is_secret_name
+) -> list[dict[str, object]]:
+    """The frames, those of the app's own code first, with their lines of source.
+
+    The first of them is the one to mend: it shows its neighbours too.
+    """
     frames: list[dict[str, object]] = [
         {
             "file": file,
@@ -163,4 +175,22 @@ def order_stack(stack: Sequence[tuple[str, int, str]]) -> list[dict[str, object]
         }
         for file, line, function in stack
     ]
-    return sorted(frames, key=lambda frame: not frame["own"])
+    ordered = sorted(frames, key=lambda frame: not frame["own"])
+    if ordered and ordered[0]["own"]:
+        file, line = str(ordered[0]["file"]), ordered[0]["line"]
+        before, source, after = source_around(file, int(str(line)))
+        if source.strip():
+            ordered[0] |= {
+                "source": source,
+                "before": [_without_secrets(text, is_secret) for text in before],
+                "after": [_without_secrets(text, is_secret) for text in after],
+            }
+    return ordered
+
+
+def _without_secrets(text: str, is_secret: SecretNames) -> str:
+    """A line that nobody asked for: what it gives a secret's name is left out."""
+    return _ASSIGNED.sub(
+        lambda found: f"{found[1]}'{_HIDDEN}'" if is_secret(found[2]) else found[0],
+        text,
+    )

@@ -19,12 +19,13 @@ from remora.agent.actions.attack import describe_finding, make_attack
 from remora.agent.actions.sink_values import text_of, texts_of
 from remora.agent.actions.verdict import ask
 from remora.agent.capture import calling_frame, capture_stack
-from remora.agent.capture.source_lines import is_own_file
+from remora.agent.capture.source_lines import is_own_file, source_line
 from remora.agent.hooks import Raise
 from remora.agent.request import current_request, current_user, protection
 from remora.agent.runtime import guard, originals
 from remora.detection import Finding, NotMade
 from remora.errors import Blocked
+from remora.protocol.rules import Sighting
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from remora.agent.targets import Site
     from remora.detection import Inputs
     from remora.protocol import Probe
+
+    Stack = list[tuple[Any, Any, Any]]
+    """Frames as file, line and function, the innermost first."""
 
 TOLD_LIMIT = 50
 """Attacks of one request that are recorded: an attacker gets no more of the queue."""
@@ -68,14 +72,25 @@ _TIDYING = re.compile(
 class Judge:
     """The protect of one probe at one site."""
 
-    __slots__ = ("_blocks", "_firings", "_is_secret", "_known", "_probe", "_site")
+    __slots__ = (
+        "_blocks",
+        "_family",
+        "_firings",
+        "_is_secret",
+        "_known",
+        "_mode",
+        "_probe",
+        "_site",
+    )
 
     def __init__(
         self, probe: Probe, site: Site, firings: Firings, is_secret: SecretNames
     ) -> None:
         assert probe.protect is not None
         self._probe = probe
+        self._mode = probe.protect.mode
         self._blocks = probe.protect.acts
+        self._family = probe.protect.family
         self._site = site.target
         self._firings = firings
         self._is_secret = is_secret
@@ -104,7 +119,11 @@ class Judge:
         if type(error) is not RecursionError:
             self._firings.fault(error)
         request = current_request()
-        if self._blocks and request is not None:
+        blocks, rules = self._blocks, protection.rules
+        if rules is not None:
+            # no narrower rule is looked for: there may be no room for that
+            blocks = rules.general.get(self._family, self._mode) == "block"
+        if blocks and request is not None:
             # no method: this may be the last frame
             request.condemned = request.condemned or "a check failed"
             raise _blocked(request)
@@ -117,21 +136,37 @@ class Judge:
         self._firings.count += 1
         inputs = request.inputs()
         verdict, text, whole = ask(protect, value, result, inputs)
+        outcome: Outcome | None = None
         if verdict is None:
             self._remember(whole)
         elif isinstance(verdict, Finding):
             if not self._is_chance(verdict, value, whole):
                 said = describe_finding(verdict, text, inputs, self._is_secret)
                 place = (verdict.input.source, verdict.input.parameter)
-                return self._attack(request, said, place)
+                outcome = self._attack(request, said, place)
         elif self._must_refuse(verdict, value, whole, inputs):
             said = self._describe_not_made(verdict.reason)
-            return self._attack(request, said, (verdict.reason, ""))
+            outcome = self._attack(request, said, (verdict.reason, ""))
         # A thread that the request has started may outlive it by years.
-        is_condemned = request.condemned and not request.ended
-        if is_condemned and self._blocks and _is_refused(protect.detector, text):
+        is_condemned = outcome is None and request.condemned and not request.ended
+        if (
+            is_condemned
+            and _is_refused(protect.detector, text)
+            and self._blocks_in(request)
+        ):
             return Raise(_blocked(request))
-        return None
+        is_stored = outcome is None and protect.detector == "sql"
+        if is_stored and protection.stored is not None:
+            protection.stored.store(request, text, inputs)
+        return outcome
+
+    def _blocks_in(self, request: RequestContext) -> bool:
+        """Whether attacks of this request are blocked here, as far as is known."""
+        rules = protection.rules
+        if rules is None:
+            return self._blocks
+        sighting = Sighting(self._family, _route(request), site=self._site)
+        return rules.mode_at(self._mode, sighting) == "block"
 
     def _remember(self, text: str) -> None:
         """A text that the app makes of other inputs as well, or of none."""
@@ -185,15 +220,41 @@ class Judge:
             return self._attack(request, said, ("failed", ""))
         except BaseException as another:  # noqa: BLE001 - the record is lost, the block is not
             self._firings.fault(another)
-        return self._refuse(request) if self._blocks else None
+        return self._refuse(request) if self._blocks_in(request) else None
 
     def _attack(
         self, request: RequestContext, said: dict[str, Any], place: tuple[str, str]
     ) -> Outcome | None:
         """Report an attack once, and refuse its call where that is the mode."""
         frame = calling_frame(sys._getframe(2))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the one way to the stack
-        self._tell(request, said, place, frame)
-        return self._refuse(request) if self._blocks else None
+        stack = _stack_of(frame)
+        mode = self._mode_of(request, said, stack)
+        if mode != "off":
+            self._tell(request, said, place, stack, mode)
+        return self._refuse(request) if mode == "block" else None
+
+    def _mode_of(
+        self, request: RequestContext, said: dict[str, Any], stack: Stack
+    ) -> str:
+        """The mode for an attack; the rule that gives it is named in `said`."""
+        rules = protection.rules
+        if rules is None:
+            return self._mode
+        file, number, function = _own_frame(stack) or ("", 0, "")
+        sighting = Sighting(
+            self._family,
+            _route(request),
+            f"{said['source']}:{said['parameter']}" if "source" in said else "",
+            file,
+            function,
+            source_line(file, number) if rules.ask_line(file, function) else "",
+            number,
+            self._site,
+        )
+        mode, rule, is_exception = rules.decide(self._mode, sighting)
+        if rule is not None:
+            said["rule"], said["excepted"] = rule.id, is_exception
+        return mode
 
     def _refuse(self, request: RequestContext) -> Raise:
         assert self._probe.protect is not None
@@ -205,15 +266,11 @@ class Judge:
         request: RequestContext,
         said: dict[str, Any],
         place: tuple[str, str],
-        frame: FrameType | None,
+        stack: Stack,
+        mode: str,
     ) -> None:
         """One record for each request, input and place in the app's own code."""
-        frames, _ = capture_stack(frame)
-        stack: list[tuple[Any, Any, Any]] = [
-            (each["file"], each["line"], each["function"]) for each in frames
-        ]
-        own = next((each for each in stack if is_own_file(each[0])), None)
-        key = (said["detector"], *place, *(own or stack[:1]))
+        key = (said["detector"], *place, *(_own_frame(stack) or stack[:1]))
         if request.told is None:
             request.told = set()
         if key in request.told:
@@ -222,20 +279,19 @@ class Judge:
             self._firings.drop()
             return
         request.told.add(key)
-        protect = self._probe.protect
-        assert protect is not None
         self._firings.last_firing = now = originals.time_ns()
         record = (
             make_attack,
             now,
             self._probe.id,
             self._site,
-            protect.mode,
+            mode,
             originals.get_native_id(),
             request,
             current_user(),
             said,
             stack,
+            self._is_secret,
         )
         size = _RECORD_OVERHEAD + sum(len(said[key][0]) for key in _TEXTS & said.keys())
         self._firings.deliver_important(record, size)
@@ -250,6 +306,22 @@ class Judge:
 
 
 _TEXTS = frozenset(("value", "statement"))
+
+
+def _route(request: RequestContext) -> str:
+    """What a rule's route is compared with: no path can look like another route."""
+    route = request.route or request.path
+    return route if type(route) is str else ""
+
+
+def _stack_of(frame: FrameType | None) -> Stack:
+    frames, _ = capture_stack(frame)
+    return [(each["file"], each["line"], each["function"]) for each in frames]
+
+
+def _own_frame(stack: Stack) -> tuple[Any, Any, Any] | None:
+    """The innermost frame of the app's own code."""
+    return next((each for each in stack if is_own_file(each[0])), None)
 
 
 def holds_input(text: str, inputs: Inputs) -> bool:

@@ -18,6 +18,9 @@ FILE_BYTES = 2 * 2**20
 LINE_LIMIT = 300
 """Characters of a line."""
 
+NEIGHBOURS = 4
+"""Lines on each side of one: enough to see where a statement begins and what it is."""
+
 _FILES_LIMIT = 8
 """Files that are kept: the attacks of an hour come to a few places."""
 
@@ -38,13 +41,39 @@ def is_own_file(file: str) -> bool:
 
 def source_line(file: str, line: int) -> str:
     """The line of a source file without its indentation, or nothing."""
+    return "".join(_read_lines(file, line, line)).strip()[:LINE_LIMIT].rstrip()
+
+
+def source_around(file: str, line: int) -> tuple[list[str], str, list[str]]:
+    """A line with its neighbours, without the indentation that all of them have."""
+    first = max(1, line - NEIGHBOURS)
+    texts = _read_lines(file, first, line + NEIGHBOURS)
+    at = line - first
+    if at >= len(texts):
+        return [], "", []
+    margins = [len(text) - len(text.lstrip()) for text in texts if text.strip()]
+    margin = min(margins, default=0)
+    cut = [_cut(text, margin) for text in texts]
+    return cut[:at], cut[at], cut[at + 1 :]
+
+
+def _cut(text: str, margin: int) -> str:
+    """As much of a line as `source_line` gives, behind its own indentation."""
+    indentation = len(text) - len(text.lstrip())
+    return text[margin : indentation + LINE_LIMIT].rstrip()
+
+
+def _read_lines(file: str, first: int, last: int) -> list[str]:
+    """These lines as far as they are there, tabs as blanks."""
     try:
         lines = _lines_of(file)
     except (OSError, ValueError):
-        return ""
-    if not 0 < line <= len(lines):
-        return ""
-    return lines[line - 1].decode("utf-8", "replace").strip()[:LINE_LIMIT]
+        return []
+    if not 0 < first <= len(lines):
+        return []
+    return [
+        text.decode("utf-8", "replace").expandtabs() for text in lines[first - 1 : last]
+    ]
 
 
 def _lines_of(file: str) -> list[bytes]:

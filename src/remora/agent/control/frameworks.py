@@ -28,6 +28,7 @@ class Frameworks:
         self, add: Callable[[list[Probe]], None], carried: Mapping[str, bytes]
     ) -> None:
         self._add = add
+        self._made: set[str] = set()
         self._waiting: dict[str, list[object]] = json.loads(
             carried.get(packs.FRAMEWORKS) or _read()
         )
@@ -48,6 +49,9 @@ class Frameworks:
 
     def _install(self, table: object) -> None:
         probe = parse_probe(table)
+        if probe.id in self._made:
+            return
+        self._made.add(probe.id)
         self._add([replace(probe, id=f"{packs.PREFIX}{probe.id}")])
 
 

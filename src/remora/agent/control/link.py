@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from remora.agent.diagnostics import Diagnostics
     from remora.agent.reporting import Answer, Client, Stream
     from remora.protocol import Cost, Instance, Probe, Status
+    from remora.protocol.protection import ProtectionState
 
 STATUS_S = 5.0
 """Between two looks at the counters (docs/protocol.md, section Status)."""
@@ -79,6 +80,14 @@ class Listener(Protocol):
         """These are all whose requests are to be refused."""
         ...
 
+    def rule(self, rules: object) -> None:
+        """These are all the rules of protection; they are not read yet."""
+        ...
+
+    def protection(self) -> ProtectionState | None:
+        """How this process is protected, where it is."""
+        ...
+
     def statuses(self) -> list[Status]:
         """A status for each probe, the refused ones among them."""
         ...
@@ -119,7 +128,7 @@ class Link:
         self._backoff = Backoff()
         self._post_backoff = Backoff()
         self._has_news = False
-        self._cost_due_at = 0.0
+        self._cost_due_at = self._protection_due_at = 0.0
         self._is_ending = False
         self._book.forget()
         self._queries.clear()
@@ -282,6 +291,7 @@ class Link:
                 self._listener.obey_policy(push.policy)
             self._listener.refuse(push.blocked)
             self._listener.apply(list(push.probes), list(push.refused), push.revision)
+            self._listener.rule(push.rules)
             self._revision = push.revision
             self._has_news = True
         elif event.name == "query":
@@ -320,11 +330,17 @@ class Link:
         while self._queries:
             query = self._queries.popleft()
             yield from self._post("answers", self._answer(query))
+        if self._has_news:
+            self._protection_due_at = 0.0
         self._has_news = False
         revision = self._revision
         parts = self._book.news(self._listener.statuses(), revision)
         now = yield Wait()
-        if not parts and now >= self._cost_due_at:
+        guarded: ProtectionState | None = None
+        if now >= self._protection_due_at:
+            # Looked at seldom: it takes as long as all statuses together.
+            guarded = self._listener.protection()
+        if not parts and (guarded is not None or now >= self._cost_due_at):
             parts = [[]]
         for statuses in parts:
             message: dict[str, object] = {
@@ -332,8 +348,12 @@ class Link:
                 "statuses": [status.to_json() for status in statuses],
                 "cost": self._listener.cost().to_json(),
             }
+            if guarded is not None:
+                message["protection"] = guarded.to_json()
             if (yield from self._post("statuses", message)):
                 self._cost_due_at = now + COST_S
+                if guarded is not None:
+                    self._protection_due_at = now + COST_S
                 self._book.acknowledged(statuses, revision)
         if self._is_ending and self._registered is not None:
             yield from self._post("goodbye", {"reason": "the process ends"})

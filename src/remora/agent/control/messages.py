@@ -45,7 +45,8 @@ class Push:
     """All probes wanted here, and a status for each that cannot be obeyed.
 
     `policy` is what the operator lets the server do unsigned, as it was sent.
-    `blocked` are the actors whose requests are to be refused.
+    `blocked` are the actors whose requests are to be refused, `rules` those of
+    protection as they were sent.
     """
 
     revision: int
@@ -53,6 +54,7 @@ class Push:
     refused: tuple[Status, ...]
     policy: object = None
     blocked: tuple[str, ...] = ()
+    rules: object = None
 
 
 @frozen
@@ -116,6 +118,7 @@ def parse_push(data: bytes) -> Push:
         tuple(refused.values()),
         value.get("policy"),
         _blocked(value.get("blocked")),
+        value.get("rules"),
     )
 
 

@@ -38,7 +38,7 @@ def read_probe_files(
     places: dict[str, str] = {}
     for path in paths:
         content = (carried or {}).get(path)
-        probes.extend(_parse_all(path, _read(path, content), places))
+        probes.extend(_parse_all(path, read_file(path, content), places))
     return probes
 
 
@@ -48,7 +48,7 @@ def read_probe_file(path: str) -> list[Probe]:
     Raises ProbeFileError where the file cannot be read, and ProbeError, TargetError or
     ExpressionError with file, line, key, value and remedy.
     """
-    return _parse_all(path, _read(path, None), {})
+    return _parse_all(path, read_file(path, None), {})
 
 
 def _parse_all(path: str, text: str, places: dict[str, str]) -> list[Probe]:
@@ -75,26 +75,29 @@ def _parse_all(path: str, text: str, places: dict[str, str]) -> list[Probe]:
     ]
 
 
-def _read(path: str, content: bytes | None) -> str:
-    """The text of a file, `content` being what was read of it elsewhere."""
+def read_file(path: str, content: bytes | None) -> str:
+    """The text of a file, `content` being what was read of it elsewhere.
+
+    Raises ProbeFileError.
+    """
     try:
         if content is None:
             with open(path, "rb") as file:  # noqa: PTH123 - pathlib is not needed
                 content = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise ProbeFileError(
-            f"probe file {path!r} cannot be read: {error.strerror}"
+            f"the file {path!r} cannot be read: {error.strerror}"
         ) from None
     data = content
     if len(data) > FILE_BYTES:
         raise ProbeFileError(
-            f"probe file {path!r} is larger than {FILE_BYTES} bytes: is it one?"
+            f"the file {path!r} is larger than {FILE_BYTES} bytes: is it ours?"
         )
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         raise ProbeFileError(
-            f"probe file {path!r} is no UTF-8 at byte {error.start}"
+            f"the file {path!r} is no UTF-8 at byte {error.start}"
         ) from None
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from remora.agent.hooks import HookTable
     from remora.agent.modules import LoadedModule, ModuleStore
     from remora.agent.probes.trust import Terms
+    from remora.agent.request.rules import RuleBook
     from remora.protocol import Instance, Probe
 
 
@@ -148,12 +149,21 @@ class Probes:
             if not protection.watches:
                 protection.turn("watch")
 
+    def obey(self, rules: RuleBook | None) -> None:
+        """Let attacks from now on be treated as these rules say."""
+        with self._lock:
+            protection.rules = rules
+            self._turn_protection()
+
     def _turn_protection(self) -> None:
         """Let requests be watched, and refused, as far as the probes need it."""
+        rules = protection.rules
         modes = {
-            active.probe.protect.mode
+            protect.mode
+            if rules is None
+            else rules.strongest(protect.family, protect.mode)
             for active in self._active.values()
-            if active.probe.protect is not None
+            if (protect := active.probe.protect) is not None
             and active.ended is None
             and not active.refusal
         }

@@ -85,7 +85,7 @@ def pack(settings: Settings) -> Parcel:
     given.pop("token_file", None)
     if settings.text("token"):
         given["token"] = settings.text("token")
-    return pack_start(given, settings.texts("probes"))
+    return pack_start(given, settings.texts("probes") + settings.texts("rules"))
 
 
 def attach(

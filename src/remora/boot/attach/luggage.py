@@ -32,10 +32,10 @@ _MARSHAL_VERSION = 2
 """The oldest that all served versions read alike."""
 
 
-def pack_start(settings: Mapping[str, object], probe_files: tuple[str, ...]) -> Parcel:
-    """The parcel that starts the agent. `probe_files` travel with their contents."""
+def pack_start(settings: Mapping[str, object], own_files: tuple[str, ...]) -> Parcel:
+    """The parcel that starts the agent. `own_files` travel with their contents."""
     package, files = _read_package()
-    carried = {**files, **{name: _read(name) for name in probe_files}}
+    carried = {**files, **{name: _read(name) for name in own_files}}
     order = {**package, "settings": dict(settings), "files": carried}
     return _make_parcel(order)
 

@@ -204,6 +204,11 @@ def _forbidden(settings: Mapping[str, Any]) -> str:
             f"the app's environment has REMORA_ALLOW={own}, and --protect block is "
             "more than that: use --protect watch"
         )
+    if own == _LEVELS[0] and settings.get("rules"):
+        return (
+            f"the app's environment has REMORA_ALLOW={own}, and --rules can be more "
+            "than that: leave it out"
+        )
     return ""
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from remora.protocol import parse_cost, parse_instance, parse_status
+from remora.protocol.protection import parse_protection
 from remora.server.api.answers import answer, no_content
 from remora.server.api.bodies import read_message
 from remora.server.api.messages import (
@@ -73,6 +74,9 @@ class AgentApi:
         statuses = [parse_status(status) for status in message.statuses]
         if message.cost is not None:
             self._instances.note_cost(known.instance.id, parse_cost(message.cost))
+        if message.protection is not None:
+            state = parse_protection(message.protection)
+            self._instances.note_protection(known.instance.id, state)
         await self._probes.report(known, message.revision, statuses)
         return no_content()
 

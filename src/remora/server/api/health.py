@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from remora.server.api.answers import answer
-from remora.server.domain import BusyError, InstanceState
+from remora.server.domain import BusyError, InstanceState, detector_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -90,6 +90,7 @@ def _render(operations: Operations, sizes: Mapping[str, int]) -> str:
     families = (
         *_state(operations),
         *_agents(operations),
+        *_guarding(operations),
         *_traffic(operations),
         *_outcomes(operations),
         *_store(sizes),
@@ -118,6 +119,22 @@ def _agents(operations: Operations) -> Iterator[str]:
         yield _single(f"agents_{name}", "gauge", meaning, sum(map(of, told)))
 
 
+def _guarding(operations: Operations) -> Iterator[str]:
+    """How the living instances are protected."""
+    apps = operations.rules.guarded()
+    modes: Counter[tuple[str, str]] = Counter()
+    for pack in (pack for app in apps for pack in app.packs.values()):
+        for mode, count in pack.modes.items():
+            modes[detector_label(pack.detector), mode] += count
+    yield _head("guarded", "gauge", "Packs in instances, by detector and mode.")
+    for (detector, mode), count in sorted(modes.items()):
+        yield f'remora_guarded{{detector="{detector}",mode="{mode}"}} {count}\n'
+    unprotected = sum(sum(app.complaints.values()) for app in apps)
+    meaning = "Instances with protection whose requests are not seen."
+    yield _single("unprotected_instances", "gauge", meaning, unprotected)
+    yield _single("rules", "gauge", "Rules.", len(operations.rules.all()))
+
+
 def _traffic(operations: Operations) -> Iterator[str]:
     """What went through since the server started."""
     counters = operations.counters
@@ -141,6 +158,12 @@ def _outcomes(operations: Operations) -> Iterator[str]:
             "Records that agents dropped, by reason.",
             "reason",
             counters.drops,
+        ),
+        (
+            "attacks_excepted",
+            "Attacks that a rule let pass, by detector.",
+            "detector",
+            counters.excepted,
         ),
         (
             "notices",

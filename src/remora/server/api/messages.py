@@ -30,6 +30,7 @@ class StatusesMessage(msgspec.Struct):
     revision: Revision
     statuses: Annotated[list[Json], msgspec.Meta(max_length=2000)]
     cost: Json = None
+    protection: Json = None
 
 
 class BatchMessage(msgspec.Struct):
@@ -95,3 +96,18 @@ class BlockMessage(msgspec.Struct):
     app: Annotated[str, msgspec.Meta(max_length=200)] = ""
     reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
     expires: Annotated[str, msgspec.Meta(max_length=40)] = ""
+
+
+class RuleMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /api/v1/rules`; what the texts may be is the rule's own business."""
+
+    mode: str
+    reason: str
+    app: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    detector: str = ""
+    route: str = ""
+    parameter: str = ""
+    place: str = ""
+    line: str = ""
+    expires: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    vulnerability: Annotated[str, msgspec.Meta(max_length=100)] = ""

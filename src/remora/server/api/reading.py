@@ -45,6 +45,7 @@ class ReadingApi:
         rows: list[dict[str, object]] = []
         for known in self._instances.all():
             cost = self._instances.cost(known)
+            guarded = self._instances.protection(known)
             process, state = known.instance, self._instances.state(known).value
             if all(
                 asked.get(key, "") in {"", value}
@@ -65,6 +66,7 @@ class ReadingApi:
                         "probes": self._instances.wanted_count(known),
                         "drops": drops.get(process.id, {}),
                         "cost": None if cost is None else cost.to_json(),
+                        "protection": None if guarded is None else guarded.to_json(),
                     }
                 )
         return answer({"instances": rows})

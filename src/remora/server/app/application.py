@@ -17,6 +17,7 @@ from remora.server.api import (
     HealthApi,
     ProbeApi,
     ReadingApi,
+    RuleApi,
 )
 from remora.server.app.directory import claim_directory, data_paths
 from remora.server.app.frontier import Frontier, raise_unknown_address
@@ -80,6 +81,7 @@ def _routes(operations: Operations) -> list[BaseRoute]:
         ReadingApi(operations),
         ProbeApi(operations),
         AttackApi(operations),
+        RuleApi(operations),
         AccessApi(operations),
         HealthApi(operations),
         Pages(operations),

@@ -78,7 +78,9 @@ def parse_attack(record: Record) -> tuple[Attack, dict[str, object]]:
         "user": _user(record.get("user")),
         "stack": stack,
     }
-    for key in ("sentence", "source", "parameter", "thread", "not_made"):
+    if record.get("excepted") is True and not blocked:
+        kept["excepted"] = True
+    for key in ("sentence", "source", "parameter", "thread", "not_made", "rule"):
         if text := _text(record.get(key), WORDS_CHARACTERS):
             kept[key] = text
     for key in ("before", "after"):
@@ -99,6 +101,7 @@ def parse_attack(record: Record) -> tuple[Attack, dict[str, object]]:
         method=request.get("method", ""),
         route=request.get("route") or request.get("path") or "",
         place=_place(own_frame(kept), str(kept["site"])),
+        excepted="excepted" in kept,
     )
     return attack, kept
 

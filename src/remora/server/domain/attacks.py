@@ -31,6 +31,7 @@ class Attack:
     method: str
     route: str
     place: tuple[str, ...]
+    excepted: bool = False
 
     def vulnerability(self, app: str) -> str:
         """The name of the place in the code of `app` where this detector found it."""
@@ -77,12 +78,16 @@ class AttackFilter:
 
 @dataclass(frozen=True, slots=True)
 class Vulnerability:
-    """A place in the code where a detector found attacks; `newest` is one of them."""
+    """A place in the code where a detector found attacks; `newest` is one of them.
+
+    `excepted` are those that a rule let pass.
+    """
 
     id: str
     detector: str
     attacks: int
     blocked: int
+    excepted: int
     actors: int
     first: int
     last: int
@@ -100,6 +105,7 @@ class Vulnerability:
             "place": own_frame(record),
             "attacks": self.attacks,
             "blocked": self.blocked,
+            "excepted": self.excepted,
             "actors": self.actors,
             "first": self.first,
             "last": self.last,
@@ -115,6 +121,7 @@ class Account:
     actor: str
     attacks: int
     blocked: int
+    excepted: int
     detectors: tuple[str, ...]
     first: int
     last: int
@@ -126,6 +133,7 @@ class Account:
             "actor": self.actor,
             "attacks": self.attacks,
             "blocked": self.blocked,
+            "excepted": self.excepted,
             "detectors": list(self.detectors),
             "first": self.first,
             "last": self.last,

@@ -80,10 +80,12 @@ def set_name(
     held: Iterable[tuple[str, str]] = (),
     policy: Policy | None = None,
     blocked: str = "",
+    rules: str = "",
 ) -> str:
     """A name for probes, those held back and a policy, that no other such set has.
 
-    `blocked` is the name of the list of actors that comes with them.
+    `blocked` is the name of the list of actors that comes with them, `rules` that of
+    the rules.
     """
     lines = [f"{stored.sequence} {stored.probe.id}" for stored in probes]
     lines += [f"held {probe_id} {reason}" for probe_id, reason in held]
@@ -91,5 +93,7 @@ def set_name(
         lines.append(f"policy {policy.signature.proof}")
     if blocked:
         lines.append(f"blocked {blocked}")
+    if rules:
+        lines.append(f"rules {rules}")
     text = "\n".join(lines)
     return hashlib.sha256(text.encode()).hexdigest()[:32] if text else "empty"

@@ -7,6 +7,7 @@ from remora.errors import (
     ExpressionError,
     ProbeError,
     RemoraError,
+    RuleError,
     TargetError,
     TokenRefusedError,
     WireError,
@@ -53,6 +54,18 @@ class TooManyBlocksError(RemoraError):
     """There are as many blocks as the server keeps."""
 
     slug = "too-many-blocks"
+
+
+class UnknownRuleError(RemoraError):
+    """There is no rule of this id."""
+
+    slug = "unknown-rule"
+
+
+class TooManyRulesError(RemoraError):
+    """There are as many rules as the server keeps."""
+
+    slug = "too-many-rules"
 
 
 class TooLargeError(RemoraError):
@@ -121,6 +134,7 @@ _STATUSES: dict[type[RemoraError], int] = {
     ConfigError: 400,
     ExpressionError: 400,
     ProbeError: 400,
+    RuleError: 400,
     TargetError: 400,
     WireError: 400,
     TokenMissingError: 401,
@@ -131,11 +145,13 @@ _STATUSES: dict[type[RemoraError], int] = {
     UnknownTokenError: 404,
     UnknownAttackError: 404,
     UnknownBlockError: 404,
+    UnknownRuleError: 404,
     NoInstanceError: 404,
     NoSuchAddressError: 404,
     UnknownInstanceError: 409,
     DuplicateProbeError: 409,
     TooManyBlocksError: 409,
+    TooManyRulesError: 409,
     TooLargeError: 413,
     HostRefusedError: 421,
     ProtocolVersionError: 426,

@@ -17,4 +17,5 @@ class Counters:
         self.drops: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.attacks: Counter[tuple[str, bool]] = Counter()
+        self.excepted: Counter[str] = Counter()
         self.notices: Counter[str] = Counter()

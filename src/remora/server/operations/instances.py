@@ -11,11 +11,13 @@ from remora.server.domain import (
     BlockedActors,
     InstanceState,
     KnownInstance,
+    RuledSet,
     TokenForbiddenError,
     UnknownInstanceError,
     blocked_in,
     check_instance_id,
     now_ns,
+    rules_in,
     set_name,
     wanted_in,
 )
@@ -26,10 +28,13 @@ if TYPE_CHECKING:
 
     from remora.protocol import Cost, Instance, State
     from remora.protocol.policy import Policy
-    from remora.server.domain import Block, Caller, StoredProbe
+    from remora.protocol.protection import ProtectionState
+    from remora.server.domain import Block, Caller, StoredProbe, StoredRule
     from remora.server.operations.hub import Hub
     from remora.server.store import InstanceStore
 
+
+NO_RULES = RuledSet()
 
 _PUSHES = 32
 """Messages that are kept: a push is one or a few, and each may be a megabyte."""
@@ -39,20 +44,21 @@ _PUSHES = 32
 class WantedSet:
     """What an instance is to have, and what is held back from it, with the reasons.
 
-    `blocked` are the actors that it is to refuse.
+    `blocked` are the actors that it is to refuse, `rules` the list of them as JSON.
     """
 
     probes: tuple[StoredProbe, ...] = ()
     held: tuple[tuple[str, str], ...] = ()
     policy: Policy | None = None
     blocked: tuple[str, ...] = ()
+    rules: bytes = NO_RULES.encoded
 
 
 class Instances:
     """The instances, held in memory and written through to the store.
 
     `last_seen` alone is written late, by `flush`: every message changes it. What the
-    agents cost is of the moment and stays in memory.
+    agents cost and guard is of the moment and stays in memory.
     """
 
     def __init__(self, store: InstanceStore, hub: Hub, ping_s: float) -> None:
@@ -62,10 +68,13 @@ class Instances:
         self._known: dict[str, KnownInstance] = {}
         self._unsaved: set[str] = set()
         self._costs: dict[str, Cost] = {}
+        self._protections: dict[str, ProtectionState] = {}
         self._probes: tuple[StoredProbe, ...] = ()
         self._blocks: tuple[Block, ...] = ()
         # By app, as far as anybody has asked since the blocks changed.
         self._blocked: dict[str, BlockedActors] = {}
+        self._rules: tuple[StoredRule, ...] = ()
+        self._ruled: dict[str, RuledSet] = {}
         # Few different sets serve many instances: by name, for pushes and for lists.
         self._sets: dict[str, WantedSet] = {}
         self._encoded: dict[int, msgspec.Raw] = {}
@@ -162,6 +171,16 @@ class Instances:
         self.know_blocks(blocks)
         await self._push_changes(revision)
 
+    def know_rules(self, rules: Sequence[StoredRule]) -> None:
+        """From now on a push tells of these; nobody is told before the next one."""
+        self._rules = tuple(rules)
+        self._ruled = {}
+
+    async def rule(self, rules: Sequence[StoredRule], revision: int) -> None:
+        """Push `rules` to the instances of the apps whose rules have changed."""
+        self.know_rules(rules)
+        await self._push_changes(revision)
+
     async def _push_changes(self, revision: int) -> None:
         self._revision = max(self._revision, revision)
         self._sets = {}
@@ -205,6 +224,7 @@ class Instances:
                 {"id": probe_id, "reason": reason} for probe_id, reason in wanted.held
             ],
             "blocked": wanted.blocked,
+            "rules": msgspec.Raw(wanted.rules),
         }
         if wanted.policy is not None:
             message["policy"] = wanted.policy.to_json()
@@ -240,6 +260,14 @@ class Instances:
         """What the agent last said that it takes, or None."""
         return self._costs.get(known.instance.id)
 
+    def note_protection(self, instance_id: str, state: ProtectionState) -> None:
+        """Keep what an agent says of its protection."""
+        self._protections[instance_id] = state
+
+    def protection(self, known: KnownInstance) -> ProtectionState | None:
+        """What the agent last said of its protection, or None."""
+        return self._protections.get(known.instance.id)
+
     async def drops(self) -> dict[str, dict[str, int]]:
         """Dropped records by instance and reason."""
         return await self._store.drops()
@@ -261,6 +289,7 @@ class Instances:
         for instance_id in ids:
             del self._known[instance_id]
             self._costs.pop(instance_id, None)
+            self._protections.pop(instance_id, None)
         if ids:
             await self._store.forget(ids)
 
@@ -292,9 +321,10 @@ class Instances:
                 probes.append(stored)
         policy = self._policy_for(known.instance)
         blocked = self._blocked_in(known.instance)
-        wanted = set_name(probes, held, policy, blocked.name)
+        ruled = self._ruled_in(known.instance)
+        wanted = set_name(probes, held, policy, blocked.name, ruled.name)
         self._sets[wanted] = WantedSet(
-            tuple(probes), tuple(held), policy, blocked.actors
+            tuple(probes), tuple(held), policy, blocked.actors, ruled.encoded
         )
         if wanted == known.wanted:
             return known
@@ -314,6 +344,13 @@ class Instances:
         if instance.app not in self._blocked:
             self._blocked[instance.app] = blocked_in(instance.app, self._blocks)
         return self._blocked[instance.app]
+
+    def _ruled_in(self, instance: Instance) -> RuledSet:
+        if instance.role != "serving":
+            return NO_RULES
+        if instance.app not in self._ruled:
+            self._ruled[instance.app] = rules_in(instance.app, self._rules)
+        return self._ruled[instance.app]
 
     def _hold(self, stored: StoredProbe, known: KnownInstance) -> str:
         """Why an acting probe is held back from an instance; empty where it is not."""

@@ -53,6 +53,8 @@ class Notifier:
             return
         now = now_ns()
         for _, record, attack in batch.attacks:
+            if attack.excepted:
+                continue
             name = attack.vulnerability(batch.app)
             until, untold = self._quiet.get(name, (0, 0))
             if now < until:

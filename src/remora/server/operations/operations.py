@@ -15,6 +15,7 @@ from remora.server.operations.notices import Notifier
 from remora.server.operations.probes import Probes
 from remora.server.operations.queries import Queries
 from remora.server.operations.records import Records
+from remora.server.operations.rules import Rules
 
 if TYPE_CHECKING:
     from remora.server.config import ServerSettings
@@ -36,6 +37,7 @@ class Operations:
     records: Records
     attacks: Attacks
     blocks: Blocks
+    rules: Rules
     notifier: Notifier
     queries: Queries
 
@@ -47,6 +49,7 @@ class Operations:
         instances = Instances(store.instances, hub, settings.ping_s)
         probes = Probes(store, instances)
         blocks = Blocks(store, instances)
+        attacks = Attacks(store.attacks, blocks)
         notifier = Notifier(settings, counters)
         return cls(
             settings=settings,
@@ -58,8 +61,9 @@ class Operations:
             instances=instances,
             probes=probes,
             records=Records(store.records, hub, counters, notifier),
-            attacks=Attacks(store.attacks, blocks),
+            attacks=attacks,
             blocks=blocks,
+            rules=Rules(store, instances, attacks),
             notifier=notifier,
             queries=Queries(hub, instances),
         )
@@ -70,6 +74,7 @@ class Operations:
         await self.credentials.make_first(self.settings.data)
         await self.instances.load()
         await self.blocks.load()
+        await self.rules.load()
         await self.probes.load()
 
     def close(self) -> None:

@@ -44,7 +44,10 @@ class Records:
         if batch.attacks:
             for _, _, attack in batch.attacks:
                 label = detector_label(attack.detector)
-                self._counters.attacks[label, attack.blocked] += 1
+                if attack.excepted:
+                    self._counters.excepted[label] += 1
+                else:
+                    self._counters.attacks[label, attack.blocked] += 1
             self._notifier.tell(batch)
         return True
 

@@ -41,6 +41,9 @@ async def upkeep(operations: Operations) -> AsyncGenerator[None]:
             _every(EXPIRY_EVERY_S, operations.blocks.expire, operations)
         ),
         asyncio.create_task(
+            _every(EXPIRY_EVERY_S, operations.rules.expire, operations)
+        ),
+        asyncio.create_task(
             _every(FLUSH_EVERY_S, operations.instances.flush, operations)
         ),
         asyncio.create_task(

@@ -11,6 +11,7 @@ from remora.protocol import parse_duration
 from remora.server.domain import (
     AttackFilter,
     StoredRecord,
+    is_for,
     now_ns,
     own_frame,
     to_ns,
@@ -63,6 +64,11 @@ async def vulnerability(visit: Visit) -> Response:
         row=row.to_json(),
         frame=own_frame(row.newest.to_json()),
         accounts=await operations.attacks.accounts(asked),
+        rules=[
+            stored
+            for stored in operations.rules.all()
+            if stored.app in {"", row.newest.app} and is_for(stored.rule, row)
+        ],
         attacks=[each.to_json() for each in found],
     )
 

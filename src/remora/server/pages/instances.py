@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from remora.protocol import Cost, Instance
+    from remora.protocol.protection import ProtectionState
     from remora.server.domain import InstanceState, KnownInstance
     from remora.server.operations import Operations
     from remora.server.pages.frame import Visit
@@ -28,6 +29,18 @@ class InstanceRow:
     probes: int
     drops: Mapping[str, int]
     cost: Cost | None
+    protection: ProtectionState | None
+
+    @property
+    def modes(self) -> list[str]:
+        """The modes in which anything is guarded here."""
+        packs = self.protection.packs if self.protection is not None else ()
+        return sorted({pack.mode for pack in packs if pack.guarded} - {"off"})
+
+    @property
+    def unprotected(self) -> bool:
+        """Whether its requests are not seen though it is to be protected."""
+        return self.protection is not None and bool(self.protection.complaint)
 
     @property
     def process(self) -> Instance:
@@ -86,6 +99,7 @@ def _row(
         probes=operations.instances.wanted_count(known),
         drops=drops.get(known.instance.id, {}),
         cost=operations.instances.cost(known),
+        protection=operations.instances.protection(known),
     )
 
 

@@ -15,6 +15,7 @@ from remora.server.pages import (
     login,
     overview,
     probes,
+    protection,
     records,
     users,
 )
@@ -57,6 +58,7 @@ _READ = (
     ("/attacks", attacks.attacks),
     ("/attacks/{id:int}", attacks.attack),
     ("/vulnerabilities/{id}", attacks.vulnerability),
+    ("/protection", protection.protection),
     ("/users", users.users),
     ("/users/one", users.user),
 )
@@ -74,6 +76,8 @@ _CHANGES = (
     ("/probes/{id}/remove", probes.remove_probe),
     ("/users/block", users.block),
     ("/users/unblock", users.unblock),
+    ("/protection/rules", protection.set_rule),
+    ("/protection/rules/{id}/remove", protection.remove_rule),
     ("/tokens", access.add_token),
     ("/tokens/{id}/remove", access.remove_token),
 )

@@ -65,7 +65,8 @@ class SqliteAttacks:
         def work(connection: sqlite3.Connection) -> list[Vulnerability]:
             rows = connection.execute(
                 "SELECT a.vulnerability, a.detector, count(*), sum(a.blocked), "  # noqa: S608 - the condition has no text of others
-                "count(DISTINCT a.actor), min(a.time), max(a.time), max(a.id) "
+                "sum(a.excepted), count(DISTINCT a.actor), min(a.time), max(a.time), "
+                "max(a.id) "
                 f"FROM attacks a WHERE {condition} GROUP BY a.vulnerability "
                 "ORDER BY max(a.id) DESC LIMIT ?",
                 (*values, wanted.limit),
@@ -80,15 +81,15 @@ class SqliteAttacks:
 
         def work(connection: sqlite3.Connection) -> list[Account]:
             rows = connection.execute(
-                "SELECT a.app, a.actor, count(*), sum(a.blocked), "  # noqa: S608 - the condition has no text of others
+                "SELECT a.app, a.actor, count(*), sum(a.blocked), sum(a.excepted), "  # noqa: S608 - the condition has no text of others
                 "group_concat(DISTINCT a.detector), min(a.time), max(a.time) "
                 f"FROM attacks a WHERE {condition} GROUP BY a.app, a.actor "
                 "ORDER BY max(a.id) DESC LIMIT ?",
                 (*values, wanted.limit),
             )
             return [
-                Account(app, actor, count, blocked, _split(detectors), first, last)
-                for app, actor, count, blocked, detectors, first, last in rows
+                Account(app, actor, attacks, blocked, excepted, _split(names), *span)
+                for app, actor, attacks, blocked, excepted, names, *span in rows
             ]
 
         return await self._database.read(work)
@@ -138,7 +139,7 @@ def insert_attacks(connection: sqlite3.Connection, batch: Batch, now: int) -> No
     first = last - len(batch.records) + 1
     for position, record, attack in batch.attacks:
         connection.execute(
-            "INSERT INTO attacks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO attacks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 first + position,
                 now,
@@ -154,6 +155,7 @@ def insert_attacks(connection: sqlite3.Connection, batch: Batch, now: int) -> No
                 attack.method,
                 attack.route,
                 len(record.body),
+                attack.excepted,
             ),
         )
         connection.execute(
@@ -178,14 +180,16 @@ def _condition(wanted: AttackFilter) -> tuple[str, list[object]]:
 
 
 def _vulnerability(
-    connection: sqlite3.Connection, row: tuple[str, str, int, int, int, int, int, int]
+    connection: sqlite3.Connection,
+    row: tuple[str, str, int, int, int, int, int, int, int],
 ) -> Vulnerability:
-    name, detector, attacks, blocked, actors, first, last, newest = row
+    name, detector, attacks, blocked, excepted, actors, first, last, newest = row
     return Vulnerability(
         id=name,
         detector=detector,
         attacks=attacks,
         blocked=blocked,
+        excepted=excepted,
         actors=actors,
         first=first,
         last=last,

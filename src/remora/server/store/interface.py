@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         StoredAttack,
         StoredProbe,
         StoredRecord,
+        StoredRule,
         Token,
         Touched,
         Vulnerability,
@@ -155,6 +156,22 @@ class BlockStore(Protocol):
         ...
 
 
+class RuleStore(Protocol):
+    """The rules of protection."""
+
+    async def all(self) -> list[StoredRule]:
+        """Every rule, the oldest first."""
+        ...
+
+    async def save(self, stored: StoredRule, entry: AuditEntry) -> None:
+        """Keep a rule, in place of an earlier one of its id."""
+        ...
+
+    async def remove(self, rule_id: str, entry: AuditEntry) -> None:
+        """Take out a rule."""
+        ...
+
+
 class AccessStore(Protocol):
     """Tokens, sessions, and the audit table."""
 
@@ -213,6 +230,11 @@ class Store(Protocol):
     @property
     def blocks(self) -> BlockStore:
         """Blocks."""
+        ...
+
+    @property
+    def rules(self) -> RuleStore:
+        """Rules of protection."""
         ...
 
     @property

@@ -84,6 +84,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             created INTEGER NOT NULL, created_by TEXT NOT NULL,
             expires_at INTEGER NOT NULL, PRIMARY KEY (app, actor)) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE rules (
+            id TEXT PRIMARY KEY, app TEXT NOT NULL, body BLOB NOT NULL,
+            created INTEGER NOT NULL, created_by TEXT NOT NULL) WITHOUT ROWID""",
+        "ALTER TABLE attacks ADD COLUMN excepted INTEGER NOT NULL DEFAULT 0",
+        "DROP INDEX attacks_in_groups",
+        """CREATE INDEX attacks_in_groups ON attacks (
+            vulnerability, actor, app, env, detector, blocked, excepted, time)""",
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from remora.server.store.database import Database
 from remora.server.store.instances import SqliteInstances
 from remora.server.store.probes import SqliteProbes
 from remora.server.store.records import SqliteRecords, used_bytes
+from remora.server.store.rules import SqliteRules
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,6 +28,7 @@ class SqliteStore:
         self.records = SqliteRecords(self._database)
         self.attacks = SqliteAttacks(self._database)
         self.blocks = SqliteBlocks(self._database)
+        self.rules = SqliteRules(self._database)
         self.access = SqliteAccess(self._database)
 
     async def next_sequence(self) -> int:

@@ -15,7 +15,12 @@ from remora.agent.actions.attack import (
     order_stack,
 )
 from remora.agent.capture import source_lines
-from remora.agent.capture.source_lines import FILE_BYTES, is_own_file, source_line
+from remora.agent.capture.source_lines import (
+    FILE_BYTES,
+    is_own_file,
+    source_around,
+    source_line,
+)
 from remora.agent.request import RequestContext
 
 
@@ -63,8 +68,31 @@ def test_frames_of_the_app_come_first_and_show_their_lines(tmp_path) -> None:
     ]
     frames = order_stack(stack)
     assert [frame["function"] for frame in frames] == ["h", "j", "f", "g", "i"]
-    assert [frame["source"] for frame in frames[:2]] == ["two = 'ü'", ""]
+    assert [frame["source"] for frame in frames[:2]] == ["    two = 'ü'", ""]
     assert [frame["own"] for frame in frames] == [True, True, False, False, False]
+
+
+def test_the_line_to_mend_comes_with_its_neighbours_and_without_their_secrets(
+    tmp_path,
+) -> None:
+    own = tmp_path / "shop.py"
+    own.write_text(
+        "import db\n\n\ndef find(name):\n"
+        "\tdb.connect(password='hunter2', host='db')\n"
+        '\tAPI_KEY: str = "k1"\n'
+        "\trun(f\"SELECT '{name}'\")\n"
+        "\treturn {'token': b'abc', 'rows': 'all'}\n"
+    )
+    (frame, other) = order_stack([(str(own), 7, "find"), (str(own), 4, "<module>")])
+    assert frame["source"] == "        run(f\"SELECT '{name}'\")"
+    assert frame["before"] == [
+        "",
+        "def find(name):",
+        "        db.connect(password='(redacted)', host='db')",
+        "        API_KEY: str = '(redacted)'",
+    ]
+    assert frame["after"] == ["        return {'token': b'(redacted)', 'rows': 'all'}"]
+    assert "before" not in other
 
 
 def test_a_line_follows_its_file_and_odd_files_have_none(tmp_path) -> None:
@@ -81,6 +109,18 @@ def test_a_line_follows_its_file_and_odd_files_have_none(tmp_path) -> None:
     large.write_bytes(b"x\n" * FILE_BYTES)
     assert source_line(str(large), 1) == ""
     assert not is_own_file("<frozen os>")
+
+
+def test_a_line_alone_and_among_its_neighbours_is_cut_at_the_same_place(
+    tmp_path,
+) -> None:
+    """A rule that names a line compares the one with what a record said, the other."""
+    file = tmp_path / "a.py"
+    long = "x = " + "'ab cd' + " * 60
+    file.write_text(f"if a:\n\t{long}\n    b\n")
+    _, source, _ = source_around(str(file), 2)
+    assert source.startswith("        x = ")
+    assert source.strip() == source_line(str(file), 2)
 
 
 def test_few_files_are_kept(tmp_path) -> None:

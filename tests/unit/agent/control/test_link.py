@@ -16,6 +16,7 @@ from remora.agent.reporting import (
     Worker,
 )
 from remora.protocol import Cost, Instance, State, Status
+from remora.protocol.protection import PackState, ProtectionState
 
 
 class Obedient:
@@ -23,6 +24,8 @@ class Obedient:
         self.pushes = []
         self.refused = []
         self.blocked = ()
+        self.rules = None
+        self.guarded = None
         self.extra = []
         self.own_cost = Cost(1, 20, 60, 400, 0, 0, 2**20, 2**24)
         self.policies = []
@@ -37,6 +40,12 @@ class Obedient:
 
     def refuse(self, actors):
         self.blocked = actors
+
+    def rule(self, rules):
+        self.rules = rules
+
+    def protection(self):
+        return self.guarded
 
     def statuses(self):
         probes = self.pushes[-1][1] if self.pushes else []
@@ -140,6 +149,30 @@ def test_blocked_actors_are_known_when_the_probes_of_their_push_are(
     part = part_of(fake_server.url)
     until(lambda: part.listener.pushes)
     assert part.listener.blocked == ("user:alice",)
+
+
+def test_rules_come_with_a_push_and_protection_is_told_when_it_changes(
+    fake_server, part_of, until
+):
+    fake_server.more = {"rules": [{"id": "r"}]}
+    part = part_of(fake_server.url)
+    pack = PackState("sql", "sql", "block")
+    part.listener.guarded = ProtectionState("block", packs=(pack,))
+    fake_server.push([{"id": "p", "target": "m:f", "log": "x"}])
+    until(lambda: part.listener.rules == [{"id": "r"}])
+
+    def told():
+        return [
+            post["protection"]["complaint"]
+            for post in fake_server.status_posts
+            if "protection" in post
+        ]
+
+    until(lambda: "" in told())
+    part.listener.guarded = ProtectionState("block", complaint="unprotected")
+    part.link.statuses_changed()
+    part.worker.wake()
+    until(lambda: told()[-1] == "unprotected")
 
 
 def test_a_push_reaches_an_idle_agent_in_a_tenth_of_a_second(

@@ -121,7 +121,7 @@ def test_an_attack_does_not_reach_the_sink_and_is_told_once(bench, driver, ask):
     first = record["stack"][0]
     assert first["own"]
     assert first["file"] == __file__
-    assert first["source"] == "execute(statement(ATTACK))"
+    assert first["source"].strip() == "execute(statement(ATTACK))"
     assert all(type(token) is str for token in record["before"] + record["after"])
 
 

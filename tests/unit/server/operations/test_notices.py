@@ -238,6 +238,7 @@ def test_one_vulnerability_is_told_of_once_until_its_interval_is_over():
             settings = ServerSettings(notify_webhook=url, notify_every_s=3600)
             notifier = Notifier(settings, counters)
             task = asyncio.create_task(notifier.run())
+            notifier.tell(a_batch(excepted=True, blocked=False))
             notifier.tell(a_batch(5))
             notifier.tell(a_batch(2, detector="path"))
             told = [json.loads((await receiver.requests.get())[1]) for _ in range(2)]

@@ -101,6 +101,25 @@ def test_store_of_the_first_version_keeps_what_it_has_and_takes_attacks(path):
     store.close()
 
 
+def test_attacks_of_an_earlier_version_were_not_excepted(path):
+    connection = sqlite3.connect(path)
+    for statement in (*MIGRATIONS[0], *MIGRATIONS[1]):
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version = 2")
+    places = ", ".join("?" * 13)
+    row = (900, 1, 1, "i", "shop", "prod", "sql", "v", "user:a", 0, "GET", "/", 2)
+    connection.execute(f"INSERT INTO attacks VALUES ({places})", row)
+    connection.execute("INSERT INTO attack_bodies VALUES (900, '{}')")
+    connection.commit()
+    connection.close()
+    store = SqliteStore(path)
+    run(store.records.ingest(an_attack_batch(), 1))
+    rows = run(store.attacks.vulnerabilities(AttackFilter()))
+    assert [row.excepted for row in rows] == [0, 0]
+    assert run(store.rules.all()) == []
+    store.close()
+
+
 def test_attacks_have_the_ids_of_their_records_also_after_these_were_pruned(store):
     run(store.records.ingest(a_batch(1, count=3), 1))
     run(store.records.prune(2, 10**9))

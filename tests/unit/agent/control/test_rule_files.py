@@ -1,0 +1,59 @@
+"""Rules from files: read whole, with an end that TOML can say, or not at all."""
+
+import pytest
+
+from remora.agent.control.rule_files import read_rule_files
+from remora.errors import ProbeFileError, RuleError
+
+DAY_NS = 86_400 * 10**9
+
+
+def read(tmp_path, text):
+    file = tmp_path / "rules.toml"
+    file.write_text(text)
+    return read_rule_files([str(file)])
+
+
+def test_rules_are_read_in_their_order(tmp_path):
+    (one, other) = read(
+        tmp_path,
+        """
+        [[rule]]
+        detector = "sql"
+        route = "/console/*"
+        mode = "watch"
+        reason = "operators write SQL there"
+        expires = 1970-01-02
+
+        [[rule]]
+        id = "all"
+        mode = "block"
+        reason = "we are done watching"
+        expires = 1970-01-02T00:00:00Z
+        """,
+    )
+    assert (one.detector, one.route, one.mode) == ("sql", "/console/*", "watch")
+    assert one.id == f"{tmp_path}/rules.toml#1"
+    assert one.expires_at == 2 * DAY_NS, "a date holds to its end"
+    assert (other.id, other.expires_at) == ("all", DAY_NS)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("x", "no TOML"),
+        ("[rule]\nmode = 'watch'", "tables"),
+        ("[[probe]]\nid = 'x'", "tables"),
+        ("[[rule]]\nmode = 'watch'", "rule 1.*reason"),
+        ("[[rule]]\nmode='watch'\nreason='x'\nexpires='7d'", "expires"),
+        ("[[rule]]\nmode='watch'\nreason='x'\nexpires_at=5", "expires_at"),
+    ],
+)
+def test_a_file_with_a_mistake_is_refused_with_the_place(tmp_path, text, word):
+    with pytest.raises(RuleError, match=word):
+        read(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ProbeFileError, match="nowhere"):
+        read_rule_files([str(tmp_path / "nowhere")])
