@@ -71,12 +71,31 @@ def open_mariadb():
     return Database("mysql", connection, "%s")
 
 
-@pytest.fixture(
-    scope="module",
-    params=[open_sqlite, open_postgresql, open_mariadb],
-    ids=["sqlite", "postgresql", "mysql"],
-)
+def open_mariadb_by_c():
+    """By the driver in C, which has no wheels: tested where somebody has built it."""
+    driver = pytest.importorskip(
+        "MySQLdb",
+        reason="mysqlclient is not installed: it is built against libmariadb-dev",
+    )
+    try:
+        connection = driver.connect(
+            host="127.0.0.1", user="root", database="test", connect_timeout=3
+        )
+    except driver.OperationalError as error:
+        _missing("MariaDB", error)
+    return Database("mysql", connection, "%s")
+
+
+OPENED = {
+    "sqlite": open_sqlite,
+    "postgresql": open_postgresql,
+    "mysql": open_mariadb,
+    "mysqlclient": open_mariadb_by_c,
+}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "mysql"])
 def database(request):
-    opened = request.param()
+    opened = OPENED[request.param]()
     yield opened
     opened.connection.close()

@@ -6,14 +6,17 @@ import pytest
 
 import remora
 from remora.agent.capture import SecretNames
-from remora.agent.control.protection import read_packs
+from remora.agent.control.protection import read_packs, read_stored
 from remora.agent.diagnostics import Diagnostics
 from remora.agent.hooks import HookTable
 from remora.agent.modules import ModuleStore
 from remora.agent.probes import Probes
-from remora.agent.request import RequestContext, serve_request
+from remora.agent.request import RequestContext, protection, serve_request
 from remora.protocol import Instance
 
+pytestmark = pytest.mark.parametrize(
+    "database", ["sqlite", "postgresql", "mysql", "mysqlclient"], indirect=True
+)
 ATTACKS = ("x' OR '1'='1", "' UNION SELECT 1, 'a', 2 -- ", "nobody' OR 1=1 -- ")
 HONEST = ("bob", "O''Hara", "select or union", "1' ")
 
@@ -31,8 +34,10 @@ def guarded():
         lambda: instance,
         lambda: None,
     )
-    probes.add(read_packs({"sql": "block"}, (), {}))
+    protection.keeps_stored = True
+    probes.add([*read_packs({"sql": "block"}, (), {}), *read_stored({})])
     yield
+    protection.keeps_stored = False
     probes.clear()
     store.stop()
 
@@ -85,3 +90,37 @@ def test_many_rows_and_scripts_go_through_the_same_door(database, guarded, servi
     serve_request(None)
     cursor.close()
     assert len(database.run("SELECT id FROM remora_u")) == 3
+
+
+def fetch_one(cursor):
+    return cursor.fetchone()
+
+
+def fetch_many(cursor):
+    return cursor.fetchmany(5)[0]
+
+
+def fetch_all(cursor):
+    return cursor.fetchall()[0]
+
+
+def iterate(cursor):
+    return next(iter(cursor))
+
+
+@pytest.mark.parametrize("fetch", [fetch_one, fetch_many, fetch_all, iterate])
+def test_what_was_stored_and_is_read_again_is_input(database, guarded, serving, fetch):
+    value = ATTACKS[0]
+    cursor = database.connection.cursor()
+    insert = f"INSERT INTO remora_u VALUES (5, {database.mark}, 1)"
+    serving(value)
+    cursor.execute(insert, (value,))
+    serving("bob")
+    cursor.execute("SELECT name FROM remora_u WHERE id = 5")
+    (name,) = fetch(cursor)
+    assert name == value
+    with pytest.raises(remora.Blocked):
+        cursor.execute(statement(name))
+    serve_request(None)
+    cursor.close()
+    database.connection.rollback()

@@ -410,6 +410,40 @@ def serve_site(start, tmp_path):
     return serve
 
 
+@pytest.fixture
+def protect_site(start, tmp_path):
+    """Starts one of `sites` in mode block; gives its port and a look at attacks."""
+    count = 0
+
+    def begin(*words, mode="block", **variables):
+        nonlocal count
+        count += 1
+        port, doors = free_port(), tmp_path / f"doors{count}"
+        doors.mkdir()
+        records = tmp_path / f"attacks{count}.jsonl"
+        options = run_options(app="vault", protect=mode, records=records)
+        command = [str(word).replace("{port}", str(port)) for word in words]
+        process = start(
+            *(*REMORA, "run", *options, "--", *command),
+            name="site",
+            cwd=SITES,
+            env=environment(DOORS=str(doors), PYTHONDONTWRITEBYTECODE="1", **variables),
+        )
+        try:
+            wait_until(lambda: answers(port), f"{words}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {process.said()}") from None
+        return port, lambda: attacks_in(records)
+
+    return begin
+
+
+def attacks_in(records):
+    """The attacks that a process has recorded, as far as their lines are whole."""
+    lines = records.read_text().split("\n")[:-1] if records.exists() else []
+    return [each for line in lines if (each := json.loads(line))["kind"] == "attack"]
+
+
 class Child:
     """A program of ours that does what is written to its standard input."""
 

@@ -16,38 +16,71 @@ SERVERS = {
     "gunicorn sync": [*GUNICORN, "edges:application"],
     "gunicorn gthread": [*GUNICORN, "-k", "gthread", "edges:application"],
     "gunicorn gevent": [*GUNICORN, "-k", "gevent", "edges:application"],
+    "gunicorn sync, lazy": [*GUNICORN, "edges_lazy:application"],
+    "gunicorn gthread, lazy": [
+        *GUNICORN,
+        "-k",
+        "gthread",
+        "edges_lazy:application",
+    ],
     "wsgiref": ["serve_wsgiref", "{port}"],
+    "uwsgi, named by a probe": ["serve_uwsgi", "{port}", "edges"],
+    "uwsgi, lazy": ["serve_uwsgi", "{port}", "edges_lazy"],
+    "uwsgi, flask": ["serve_uwsgi", "{port}", "edges_flask"],
     "uvicorn h11": [*UVICORN, "--http", "h11", "edges_asgi:application"],
     "uvicorn httptools": [*UVICORN, "--http", "httptools", "edges_asgi:application"],
     "hypercorn": [*HYPERCORN, "edges_asgi:application"],
     "django wsgi": [*GUNICORN, "edges_django:application"],
     "django asgi": [*UVICORN, "edges_django:asgi_application"],
 }
+WRITES = [
+    *("gunicorn sync", "gunicorn gthread", "gunicorn gevent", "gunicorn sync, lazy"),
+    *("wsgiref", "uwsgi, named by a probe", "uwsgi, lazy"),
+]
 KEEPS_CONNECTIONS = {
-    *("gunicorn gthread", "gunicorn gevent", "hypercorn"),
+    *("gunicorn gthread", "gunicorn gevent", "gunicorn gthread, lazy", "hypercorn"),
     *("uvicorn h11", "uvicorn httptools", "django asgi"),
 }
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
+NAMED = """
+[[probe]]
+id = "own-app"
+target = ["edges:application", "edges_lazy:application"]
+request = { kind = "wsgi" }
+"""
+"""What an operator writes for an app that no pack knows, under a server in C."""
+
+
 @pytest.fixture
-def serve(start, remora_argv, make_environment, until, free_port):
+def serve(start, remora_argv, make_environment, until, free_port, tmp_path):
     """Starts a server with the agent; gives a client of it."""
     clients = []
+    named = tmp_path / "own.toml"
+    named.write_text(NAMED)
 
     def serve(*words, protect="off"):
         port = free_port()
         command = [word.replace("{port}", str(port)) for word in words]
         environ = make_environment(PYTHONDONTWRITEBYTECODE="1")
-        options = ["run", "--records", "/dev/null", "--protect", protect, "--"]
+        options = ["run", "--records", "/dev/null", "--protect", protect]
+        headers = {}
+        if words[0] == "serve_uwsgi":
+            options += ["--probes", named]
+            # it ends connections without a word of it
+            headers["connection"] = "close"
         environ["REMORA_TRUSTED_PROXIES"] = "127.0.0.0/8"
         process = start(
-            *(*remora_argv, *options, sys.executable, "-m", *command),
+            *(*remora_argv, *options, "--", sys.executable, "-m", *command),
             cwd=SITES,
             env=environ,
         )
         client = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30
+            base_url=f"http://127.0.0.1:{port}",
+            trust_env=False,
+            timeout=30,
+            headers=headers,
         )
         clients.append(client)
 
@@ -78,6 +111,8 @@ def test_a_condemned_request_gets_a_403_and_nothing_else_suffers(serve, name):
         assert page.status_code == 403
         assert "<code>" in page.text
         assert "secret" not in answer.text + page.text
+        if path == "early" and "flask" in name:
+            continue  # werkzeug does not ask for the parts that HEAD leaves out
         head = client.head(f"/{path}", headers={"accept": "text/html"})
         assert (head.status_code, head.content) == (403, b"")
         assert head.headers["content-length"] == str(len(page.content))
@@ -98,24 +133,43 @@ def test_a_condemned_request_gets_a_403_and_nothing_else_suffers(serve, name):
         assert after.get_extra_info("client_addr") == address
 
 
+@pytest.mark.parametrize("name", WRITES)
+def test_what_is_written_and_not_returned_is_refused_or_cut(serve, name):
+    client = serve(*SERVERS[name])
+    assert client.get("/written").text == "part 0part 1part 2"
+    early = client.get("/written-early")
+    assert (early.status_code, "secret" in early.text) == (403, False)
+    try:
+        late = client.get("/written-late").text
+    except httpx.RemoteProtocolError:
+        late = ""
+    assert "secret" not in late
+    assert client.get("/written").text == "part 0part 1part 2"
+
+
 @pytest.mark.parametrize("name", ["gunicorn gthread", "gunicorn gevent", "uvicorn h11"])
-def test_two_hundred_interleaved_users_and_their_threads_are_kept_apart(serve, name):
+def test_two_hundred_interleaved_users_their_tasks_and_threads_are_kept_apart(
+    serve, name
+):
     words = [*SERVERS[name], "--threads", "8"] if "gthread" in name else SERVERS[name]
     client = serve(*words, protect="block")
 
     def ask(number):
         address = f"10.0.{number // 100}.{number % 100}"
         headers = {"x-forwarded-for": f"6.6.6.6, {address}"}
-        said = client.get(f"/mine?q=x'{number}", headers=headers).json()
-        return said, address
+        account = f"&user=u{number}" if number % 2 else ""
+        said = client.get(f"/mine?q=x'{number}{account}", headers=headers).json()
+        return said, f"user:u{number}" if account else f"address:{address}"
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(ask, range(200)))
-    for number, (said, address) in enumerate(answers):
+    for number, (said, known_as) in enumerate(answers):
+        assert len(said) == 3
         for actor, texts in said:
-            assert actor == f"address:{address}"
+            assert actor == known_as
             assert f"x'{number}" in texts
-            assert all(text.lower().strip("x'\\") == str(number) for text in texts)
+            own = [text for text in texts if text.lower() != f"u{number}"]
+            assert all(text.lower().strip("x'\\") == str(number) for text in own)
 
 
 @pytest.mark.parametrize("name", ["django wsgi", "django asgi"])

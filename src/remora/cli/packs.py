@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from remora.protocol import Probe
 
-_NAMES = ("frameworks", *packs.PROTECTION, packs.THREADS)
+_NAMES = ("frameworks", *packs.PROTECTION, packs.THREADS, packs.STORED)
 
 
 def list_packs(arguments: Namespace, environ: Mapping[str, str]) -> int:

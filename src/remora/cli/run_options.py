@@ -58,6 +58,12 @@ RUN_OPTIONS = (
     RunOption("allowed-hosts", "HOSTS", "hosts and networks that requests may choose"),
     RunOption("rules", "FILE", "rules of protection, TOML", repeats=True),
     RunOption(
+        "stored-input",
+        "SWITCH",
+        "on: what requests have stored is input when it is read; off (default)",
+        choices=("on", "off"),
+    ),
+    RunOption(
         "allow",
         "LEVEL",
         "the most that a server can ask for: observe, protect (default) or act",

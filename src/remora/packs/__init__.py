@@ -20,6 +20,10 @@ THREADS = "threads"
 """The pack that lets requests reach into threads, installed with any of them."""
 
 
+STORED = "stored"
+"""The pack that knows stored input again, installed where that is asked for."""
+
+
 def pack_file(name: str) -> str:
     """The file of a pack."""
     return os.path.join(FOLDER, f"{name}.toml")  # noqa: PTH118 - the same

@@ -48,10 +48,15 @@ KEEP_NAMES = ("error", "duration_ms", "request", "user", "state", "now_ms")
 LEVELS = ("debug", "info", "warning", "error", "critical")
 """Levels of the app's own log."""
 
-REQUEST_KINDS = ("wsgi", "asgi", "custom", "details", "carry", "django")
+REQUEST_KINDS = (
+    *("wsgi", "asgi", "custom", "details", "carry", "cut"),
+    *("django", "aiohttp"),
+)
 """How a call opens a request context: from its WSGI environ, its ASGI scope or from
 expressions; `details` adds to the context that is open already, `carry` lets what the
-call starts elsewhere run within it. `django` is the call around Django's views."""
+call starts elsewhere run within it, and `cut` refuses the call once the request is
+condemned. `django` is the call around Django's views, `aiohttp` a custom one whose
+callable is what handles a request of its server."""
 
 REQUEST_KEYS = (
     "environ",
@@ -65,6 +70,8 @@ REQUEST_KEYS = (
     "status",
     "user",
     "parameters",
+    "message",
+    "rows",
 )
 """What expressions may say of a request."""
 

@@ -7,6 +7,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import remora
 from remora.agent.request import current_request, protection
 from remora.errors import Blocked
 
@@ -65,12 +66,36 @@ def inputs_of(text):
     return None if found is None else [found.source, found.parameter]
 
 
+def sign_in(query):
+    """Half of the clients have an account."""
+    name = query.partition("user=")[2]
+    if name:
+        remora.set_user(name)
+
+
 def mine():
     """Whom and what the request is known by, after others came between, elsewhere."""
     time.sleep(0.003)
+    return told()
+
+
+def told():
     request = current_request()
     found = {each.text for each in request.inputs() if each.source == "query"}
     return [request.actor, sorted(found)]
+
+
+def written(what, start):
+    """PEP 3333's older way: the body is written and not returned."""
+    write = start("200 OK", [("Content-Type", "text/plain")])
+    if what != "written-early":
+        write(b"part 0")
+    if what == "written":
+        write(b"part 1")
+        return [b"part 2"]
+    swallow()
+    write(b"secret")
+    return [b"secret"]
 
 
 def respond(what, start):
@@ -93,6 +118,9 @@ def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "application/json")])
         return [json.dumps(inputs_of("x' OR 1")).encode()]
     if what == "mine":
+        sign_in(environ["QUERY_STRING"])
         start_response("200 OK", [("Content-Type", "application/json")])
-        return [json.dumps([mine(), pool.submit(mine).result()]).encode()]
+        return [json.dumps([mine(), pool.submit(mine).result(), told()]).encode()]
+    if what.startswith("written"):
+        return written(what, start_response)
     return respond(what, start_response)

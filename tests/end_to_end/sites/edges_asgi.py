@@ -3,8 +3,13 @@
 import asyncio
 import json
 
-from edges import block, inputs_of, mine, pool, swallow
+from edges import block, inputs_of, mine, pool, sign_in, swallow, told
 from remora.agent.request import current_request
+
+
+async def mine_in_a_task():
+    await asyncio.sleep(0.003)
+    return told()
 
 
 async def application(scope, receive, send):
@@ -24,9 +29,11 @@ async def application(scope, receive, send):
             more = (await receive()).get("more_body", False)
         parts = [json.dumps(inputs_of("x' OR 1")).encode()]
     if what == "mine":
+        sign_in(scope["query_string"].decode())
         loop = asyncio.get_running_loop()
-        both = asyncio.to_thread(mine), loop.run_in_executor(pool, mine)
-        parts = [json.dumps(await asyncio.gather(*both)).encode()]
+        threads = asyncio.to_thread(mine), loop.run_in_executor(pool, mine)
+        task = asyncio.create_task(mine_in_a_task())
+        parts = [json.dumps(await asyncio.gather(*threads, task)).encode()]
     status = 500 if what == "caught-500" else 200
     if what.startswith("caught"):
         swallow()

@@ -18,6 +18,7 @@ from remora.agent.actions.request_scope import (
     RequestScope,
     StandIn,
     WsgiEdgeSteps,
+    cut_condemned,
     refuse_in_django,
 )
 from remora.agent.actions.span import SpanEnds, SpanScope
@@ -46,6 +47,7 @@ __all__ = [
     "TopTable",
     "WsgiEdgeSteps",
     "count_size",
+    "cut_condemned",
     "limiter_of",
     "plain_key",
     "refuse_in_django",

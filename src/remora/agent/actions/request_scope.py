@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from remora.agent.hooks import Arguments, Return
+from remora.agent.hooks import Arguments, Raise, Return
 from remora.agent.request import (
     RequestContext,
     User,
@@ -22,6 +22,7 @@ from remora.agent.request import (
     serve_request,
 )
 from remora.agent.runtime import originals
+from remora.errors import Blocked
 from remora.expression import MISSING, Missing
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from remora.agent.actions.firing import Firings
     from remora.agent.hooks import Call, Outcome
     from remora.agent.interception import AppValue
+    from remora.agent.request.edge import Application
 
 _OPENED = "remora_request"
 _ERROR = "remora_error"
@@ -120,6 +122,12 @@ class RequestScope:
         elif self._kind == "asgi" and not from_scope(context, said.get("scope")):
             return False
         from_values(context, said)
+        if "message" in said and protection.watches:
+            from remora.agent.request.edge import note_message
+
+            note_message(context, said["message"])
+        if "rows" in said and protection.stored is not None:
+            protection.stored.meet(context, said["rows"])
         user = identifier_of(said.get("user"))
         if user and context.user is None:
             context.user = User(user, {})
@@ -136,6 +144,16 @@ class WsgiEdgeSteps:
         self, call: Call, environ: AppValue, start_response: AppValue
     ) -> Outcome | None:
         """Watch the body; hand in a `start_response` that holds the head back."""
+        outcome = self.enter_lazily(call, environ, start_response)
+        request = current_request()
+        if outcome is None or request is None or not request.meet_list():
+            return outcome
+        return self._given(call.state.pop(_EDGE).refuse)
+
+    def enter_lazily(
+        self, call: Call, environ: AppValue, start_response: AppValue
+    ) -> Outcome | None:
+        """The same where the app is a generator function, which can return no body."""
         context = current_request()
         if not protection.watches or context is None or context.guarded:
             return None
@@ -145,23 +163,40 @@ class WsgiEdgeSteps:
         if not protection.blocks or type(environ) is not dict:
             return None
         context.guarded = True
-        edge = WsgiEdge(context, environ, start_response)
-        if context.meet_list():
-            return Return(edge.refuse())
-        call.state[_EDGE] = edge
+        call.state[_EDGE] = edge = WsgiEdge(context, environ, start_response)
         return Arguments(start_response=edge.start_response)
+
+    def replace(self, call: Call, parts: AppValue) -> AppValue:
+        """What is given instead of the parts of such an app."""
+        edge, request = call.state.pop(_EDGE, None), current_request()
+        if edge is None or request is None:
+            return parts
+        request.meet_list()
+        return edge.answer(parts)
 
     def leave(self, call: Call, result: AppValue) -> Outcome | None:
         """Give the server what becomes of the app's answer."""
         edge = call.state.pop(_EDGE, None)
-        return None if edge is None else Return(edge.answer(result))
+        return None if edge is None else self._given(edge.answer, result)
 
     def fail(self, call: Call) -> Outcome | None:
         """Refuse in the app's place, where its failure is that of a condemned one."""
         edge = call.state.pop(_EDGE, None)
-        if edge is None or not edge.must_refuse:
-            return None
-        return Return(edge.refuse())
+        return None if edge is None else self._given(edge.fail)
+
+    def _given(
+        self, give: Callable[..., AppValue | None], *args: AppValue
+    ) -> Outcome | None:
+        """What the server gets: if nothing can be given, a failure and never the app.
+
+        A server's own `start_response` may fail (its client has left, a header of the
+        app's is none), and is then heard as if the app had called it.
+        """
+        try:
+            given = give(*args)
+        except Exception as error:  # noqa: BLE001 - handed on
+            return Raise(error)
+        return None if given is None else Return(given)
 
 
 class AsgiEdgeSteps:
@@ -211,6 +246,14 @@ class AsgiEdgeSteps:
         self._firings.fault(error)
 
 
+def cut_condemned() -> Outcome | None:
+    """Let a condemned request not go on with what it has begun."""
+    request = current_request()
+    if request is None or not request.condemned or not protection.blocks:
+        return None
+    return Raise(Blocked(request.condemned))
+
+
 def refuse_in_django() -> Outcome | None:
     """Answer for a view that has failed, where its request is condemned."""
     request = current_request()
@@ -237,27 +280,28 @@ class StandIn:
         request = current_request()
         if not protection.watches or request is None:
             return None
-        from remora.agent.request.edge import AsgiApplication, Carried, WsgiApplication
+        from remora.agent.request.edge import Carried
 
         if self._kind == "carry":
             return Arguments(**{self._name: Carried(request, original)})
-        kind = AsgiApplication if self._kind == "asgi" else WsgiApplication
-        return Arguments(**{self._name: kind(original)})
+        return Arguments(**{self._name: _application(self._kind)(original)})
 
     def stand(self, root: AppValue) -> None:
         """Put ours where an object holds the callable."""
         if not protection.watches or self.owner is None:
             return
-        from remora.agent.request.edge import (
-            AsgiApplication,
-            WsgiApplication,
-            carry,
-            stand_before,
-        )
+        from remora.agent.request.edge import carry, stand_before
 
         owner = self.owner(root)
         if self._kind == "carry":
             carry(owner, self._name)
             return
-        kind = AsgiApplication if self._kind == "asgi" else WsgiApplication
-        stand_before(owner, self._name, kind)
+        stand_before(owner, self._name, _application(self._kind))
+
+
+def _application(kind: str) -> type[Application]:
+    """What stands before apps of this kind; one whose kind is custom speaks WSGI."""
+    from remora.agent.request import edge
+
+    kinds = {"asgi": edge.AsgiApplication, "aiohttp": edge.AiohttpApplication}
+    return kinds.get(kind, edge.WsgiApplication)

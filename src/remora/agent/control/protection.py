@@ -52,6 +52,7 @@ class Protection:
         self._probes = probes
         self._settings = settings
         self._carried = carried
+        protection.keeps_stored = settings.flag("stored_input")
         self._modes = read_modes(settings.text("protect"))
         self._own: list[Rule] = []
         if paths := settings.texts("rules"):
@@ -70,9 +71,11 @@ class Protection:
         """The probes of all packs whose detector is on, by rules too."""
         self._make_book()
         self._on = self._modes_on()
-        return read_packs(
-            self._on, self._settings.texts("allowed_hosts"), self._carried
-        )
+        allowed = self._settings.texts("allowed_hosts")
+        probes = read_packs(self._on, allowed, self._carried)
+        if probes and protection.keeps_stored:
+            probes += read_stored(self._carried)
+        return probes
 
     def obey_own(self) -> None:
         """Let the app's own rules hold, once its probes are there."""
@@ -244,8 +247,10 @@ class Protection:
         )
 
 
-_PACKED = tuple(f"{packs.PREFIX}{pack}." for pack in (*packs.PROTECTION, packs.THREADS))
-_THREADS = f"{packs.PREFIX}{packs.THREADS}."
+_PACKED = tuple(
+    f"{packs.PREFIX}{pack}."
+    for pack in (*packs.PROTECTION, packs.THREADS, packs.STORED)
+)
 _FLAWED = frozenset({State.FAILED, State.PARTLY})
 
 
@@ -260,10 +265,20 @@ def read_packs(
     for pack, mode in modes.items():
         found = read_probe_files((packs.pack_file(pack),), carried)
         probes += [_turned(probe, pack, mode, allowed) for probe in found]
-    if probes:
-        for probe in read_probe_files((packs.pack_file(packs.THREADS),), carried):
-            probes.append(replace(probe, id=f"{_THREADS}{probe.id}"))
-    return probes
+    return probes + _read_plain(packs.THREADS, carried) if probes else probes
+
+
+def read_stored(carried: Mapping[str, bytes]) -> list[Probe]:
+    """The probes that look for stored input in what databases give."""
+    return _read_plain(packs.STORED, carried)
+
+
+def _read_plain(pack: str, carried: Mapping[str, bytes]) -> list[Probe]:
+    """The probes of a pack that has no modes."""
+    return [
+        replace(probe, id=f"{packs.PREFIX}{pack}.{probe.id}")
+        for probe in read_probe_files((packs.pack_file(pack),), carried)
+    ]
 
 
 def _pack_of(probe_id: str) -> str:

@@ -79,6 +79,11 @@ class Inlined:
             raise CannotInterceptError(
                 f"another tool has replaced the code of {self._site} after us"
             )
+        if any(step.phase == "body" for step in steps):
+            raise CannotInterceptError(
+                f"the steps stand inside the code of {self._site} already, where what "
+                "its body makes cannot be replaced"
+            )
         made = inline(self._code, self._site, steps, self._driver)
         self._steps = steps
         self._install(function, made)
@@ -134,6 +139,8 @@ def try_inlined(
     """An interception without a frame of its own; None and why there can be none."""
     if is_trampoline(function.__code__):
         return None, "it runs a trampoline"
+    if any(step.phase == "body" for step in steps):
+        return None, "what its body makes is replaced"
     problem = failure()
     if problem:
         return None, f"a trial failed: {problem}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AppValue = Any
 """A value of the app on its way through us."""
 
-PhaseName = Literal["pre", "post", "fail", "line"]
+PhaseName = Literal["pre", "post", "fail", "line", "body"]
 
 RESULT = "@result"
 ERROR = "@error"
@@ -51,6 +51,8 @@ class Step:
     re-entrancy guard; `awaits` marks a coroutine function. `only` is the one object,
     the first argument, in whose calls the step runs.
     A fail step that is `closing` also runs when a generator or coroutine is closed.
+    A step of phase `body` receives, behind what it wants, what a generator function has
+    made, and returns what is iterated in its place; nothing contains it.
     """
 
     phase: PhaseName

@@ -168,6 +168,7 @@ class Writer:
         # post and fail run in reverse: who came first to the call leaves it last
         self.post = [(n, s) for n, s in reversed(steps) if s.phase == "post"]
         self.fail = [(n, s) for n, s in reversed(steps) if s.phase == "fail"]
+        self.replacing = [(n, s) for n, s in steps if s.phase == "body"]
         self.clone = "CLONE" if shape.cells is None else "z"
         self.pre_decides = any(step.decides for _, step in self.pre)
         wants = {want for step in shape.steps for want in step.wants}
@@ -349,6 +350,9 @@ class Writer:
         if self.shape.nature == COROUTINE:
             return f"await {call}"
         if self.shape.nature == GENERATOR:
+            for number, step in self.replacing:
+                wanted = "".join(f"{self.want(want)}, " for want in step.wants)
+                call = f"HOOK{number}({wanted}{call})"
             return f"(yield from {call})"
         return call
 

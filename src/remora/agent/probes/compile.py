@@ -18,6 +18,7 @@ from remora.agent.actions import (
     SpanEnds,
     StandIn,
     WsgiEdgeSteps,
+    cut_condemned,
     refuse_in_django,
 )
 from remora.agent.interception import (
@@ -187,12 +188,16 @@ class Compiler:
             )
         if action.kind == "carry":
             return (self._stand_in(action, site),)
+        if action.kind == "cut":
+            return (self._deciding("pre", cut_condemned, ()),)
         if action.kind == "django":
             return (self._deciding("fail", refuse_in_django, ()),)
         values = dict(action.values)
         if action.kind == "wsgi":
             values.setdefault("environ", Expression.parse("environ"))
-        if action.kind == "asgi":
+        # A call that only shows an app, as a server's constructor, serves no request.
+        shows_app = action.callable and "scope" not in site.parameters
+        if action.kind == "asgi" and not shows_app:
             values.setdefault("scope", Expression.parse("scope"))
         names = self._names(values.values(), site)
         code = Code(tuple(names), providers(site))
@@ -220,20 +225,22 @@ class Compiler:
     def _edge_steps(
         self, action: RequestAction, values: dict[str, Expression], site: Site
     ) -> tuple[Step, ...]:
-        """What guards the edge of the request, where the call has one.
-
-        A call that is no function to its end (a WSGI app that yields) shows its server
-        no result that could be replaced: such apps are guarded before their server.
-        """
+        """What guards the edge of the request, where the call has one."""
         if action.callable:
             return (self._stand_in(action, site),)
         environ = values["environ"].text if action.kind == "wsgi" else ""
-        if site.nature is Nature.PLAIN and {environ, "start_response"} <= set(
-            site.parameters
-        ):
+        if {environ, "start_response"} <= set(site.parameters):
             edge = WsgiEdgeSteps()
+            shown = (CALL, environ, "start_response")
+            if site.nature is Nature.GENERATOR:
+                return (
+                    self._deciding("pre", edge.enter_lazily, shown),
+                    self._step("body", edge.replace, (CALL,)),
+                )
+            if site.nature is not Nature.PLAIN:
+                return ()
             return (
-                self._deciding("pre", edge.enter, (CALL, environ, "start_response")),
+                self._deciding("pre", edge.enter, shown),
                 self._deciding("post", edge.leave, (CALL, RESULT)),
                 self._deciding("fail", edge.fail, (CALL,)),
             )
@@ -278,7 +285,7 @@ class Compiler:
         call: Callable[..., object],
         wants: tuple[str, ...],
     ) -> Step:
-        assert phase in {"pre", "post", "fail", "line"}
+        assert phase in {"pre", "post", "fail", "line", "body"}
         return Step(
             phase=phase,  # pyright: ignore[reportArgumentType] - asserted above
             call=call,

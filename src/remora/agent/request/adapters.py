@@ -163,7 +163,10 @@ def _environ_headers(environ: dict[object, object]) -> Iterator[tuple[str, str]]
 
 
 def _pairs(value: object) -> Iterator[tuple[str, str]]:
-    """Pairs of texts or bytes, as ASGI and gunicorn hold them."""
+    """Pairs of texts or bytes, as ASGI and gunicorn hold them, or aiohttp's mapping."""
+    own = getattr(sys.modules.get("multidict"), "CIMultiDictProxy", None)
+    if own is not None and type(value) is own:
+        value = [(str(name), text) for name, text in own.items(value)]
     if type(value) is not list and type(value) is not tuple:
         return
     for pair in value[:HEADERS_LIMIT]:

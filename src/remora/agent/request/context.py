@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from remora.agent.request.held import Held
     from remora.agent.request.refused import RefusedActors
     from remora.agent.request.rules import RuleBook
+    from remora.agent.request.stored import StoredTexts
     from remora.detection import Inputs
 
     Mode = Literal["off", "watch", "block"]
@@ -61,7 +62,8 @@ class RequestContext:
     `condemned` says why its client gets nothing but a refusal; it is empty while all is
     well; `told` has the attacks that were reported. Threads that it has started may
     have it for longer than it lasts: `ended` says so. `raw_query` and `raw_headers` are
-    what expressions gave, not yet read.
+    what expressions gave, not yet read. `stored` are texts that came back from a
+    database, with who had sent each; `kept_inputs` those that a later request may meet.
     """
 
     __slots__ = (
@@ -75,6 +77,7 @@ class RequestContext:
         "headers",
         "held",
         "id",
+        "kept_inputs",
         "method",
         "parameters",
         "path",
@@ -87,6 +90,7 @@ class RequestContext:
         "started",
         "state",
         "status",
+        "stored",
         "told",
         "user",
     )
@@ -114,6 +118,8 @@ class RequestContext:
         self.ended = False
         self.told: set[object] | None = None
         self.guarded = False
+        self.stored: dict[str, str] | None = None
+        self.kept_inputs: Inputs | None = None
         self._inputs: Inputs | None = None
         self._version: tuple[object, ...] = ()
 
@@ -174,18 +180,21 @@ class Protection:
 
     While nothing `watches`, no body is observed; while nothing `blocks`, no response is
     held back. Whoever installs protect probes turns it. `rules` change the modes of
-    single attacks. `undo` takes back what was put before apps.
+    single attacks. `undo` takes back what was put before apps. With `keeps_stored`
+    there is a table of what requests have `stored`.
     """
 
     __slots__ = (
         "blocks",
         "cut",
+        "keeps_stored",
         "listed",
         "outside",
         "refused",
         "requests",
         "rules",
         "sources",
+        "stored",
         "undo",
         "watches",
     )
@@ -196,6 +205,8 @@ class Protection:
         self.listed: RefusedActors | None = None
         self.rules: RuleBook | None = None
         self.sources: ModuleType | None = None
+        self.keeps_stored = False
+        self.stored: StoredTexts | None = None
         self.requests = 0
         self.outside = 0
         self.refused = 0
@@ -208,6 +219,12 @@ class Protection:
             # What a hook may need later; a hook itself should import nothing.
             for late in ("actor", "edge", "sources"):
                 __import__(f"remora.agent.request.{late}")
+        if mode == "off":
+            self.stored = None
+        elif self.keeps_stored and self.stored is None:
+            from remora.agent.request.stored import StoredTexts
+
+            self.stored = StoredTexts()
         self.watches = mode != "off"
         self.blocks = mode == "block"
         while mode == "off" and self.undo:

@@ -142,6 +142,88 @@ def test_the_older_way_to_write_a_body_works_and_is_refused() -> None:
     assert b"secret" not in served.content
 
 
+def test_what_was_begun_by_write_is_cut_once_it_is_condemned(protection) -> None:
+    caught: list[Exception] = []
+
+    def app(environ, start_response):
+        write = start_response("200 OK", [])
+        write(b"begun")
+        condemn()
+        for _ in range(2):
+            try:
+                write(b"secret")
+            except Blocked as error:
+                caught.append(error)
+        return [b"secret"]
+
+    before = protection.cut
+    served = Server(app)
+    assert served.content == b"begun"
+    assert type(served.error) is Blocked
+    assert (len(caught), protection.cut) == (2, before + 1)
+
+
+def test_a_head_that_its_server_would_not_send_is_followed_by_no_other() -> None:
+    heads: list[str] = []
+
+    def start(status, headers, exc_info=None):
+        heads.append(status)
+        raise AssertionError("a server says no")
+
+    def app(environ, start_response):
+        with pytest.raises(AssertionError):
+            start_response("201 Created", [])(b"begun")
+        condemn()
+        with pytest.raises(Blocked):
+            start_response("200 OK", [], (ValueError, ValueError(), None))
+        return [b"secret"]
+
+    serve_request(RequestContext())
+    with pytest.raises(Blocked):
+        WsgiApplication(app)({"wsgi.input": io.BytesIO()}, start)
+    assert heads == ["201 Created"]
+
+
+def test_an_app_that_writes_after_its_refusal_is_not_heard() -> None:
+    def app(environ, start_response):
+        write = start_response("200 OK", [])
+        yield b""
+        condemn()
+        try:
+            yield b"secret"
+        finally:
+            write(b"secret")
+            start_response("200 OK", [])(b"secret")
+
+    served = Server(app)
+    assert served.status == "403 Forbidden"
+    assert b"secret" not in served.content
+
+
+def test_an_app_that_cannot_close_its_body_is_refused_all_the_same() -> None:
+    class Stuck(Body):
+        def close(self):
+            raise KeyError
+
+    for app in (
+        lambda e, s: s("200 OK", []) and Stuck("condemn"),
+        lambda e, s: s("200 OK", []) and (condemn() or Stuck(b"secret")),
+    ):
+        served = Server(app)
+        assert (served.status, served.error) == ("403 Forbidden", None)
+        assert b"secret" not in served.content
+
+
+def test_a_server_that_cannot_send_the_refusal_gets_no_body_either() -> None:
+    def start(status, headers, exc_info=None):
+        raise OSError("the client has left")
+
+    serve_request(RequestContext())
+    app = WsgiApplication(lambda e, s: s("200 OK", []) and Body("condemn", b"secret"))
+    with pytest.raises(OSError, match="left"):
+        app({"wsgi.input": io.BytesIO()}, start)
+
+
 class Body:
     """A body that knows whether it was closed."""
 
@@ -235,6 +317,36 @@ def test_an_input_is_watched_however_it_is_read() -> None:
     served = Server(app, **{"wsgi.input": stream})
     assert served.content == b"a\nb\nc\nd\ne\nf\ng\nh"
     assert served.context.body.content() == served.content
+
+
+def test_a_server_that_looks_at_the_head_before_any_part_finds_the_right_one() -> None:
+    heads: list[str] = []
+
+    def ask(body):
+        serve_request(RequestContext())
+        app = WsgiApplication(lambda e, s: s("200 OK", []) and body)
+        result = app({"wsgi.input": io.BytesIO()}, lambda s, *_: heads.append(s))
+        return len(heads), result
+
+    refused, result = ask(Body(b"", "condemn", b"secret"))
+    assert b"secret" not in b"".join(result)
+    body = Body(b"", b"one", b"two")
+    passed, result = ask(body)
+    assert list(result) == [b"one", b"two"]
+    assert (refused, passed, heads) == (1, 2, ["403 Forbidden", "200 OK"])
+
+
+def test_what_a_body_raises_at_its_beginning_is_raised_when_it_is_asked_for() -> None:
+    serve_request(RequestContext())
+    body = Body("raise")
+    app = WsgiApplication(lambda e, s: s("200 OK", []) and body)
+    result = app({"wsgi.input": io.BytesIO()}, lambda *_: None)
+    with pytest.raises(KeyError):
+        next(result)
+    with pytest.raises(StopIteration):
+        next(result)
+    result.close()
+    assert body.closed == 1
 
 
 def test_watching_alone_holds_nothing_back(protection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 import threading
 from types import ModuleType
@@ -10,15 +11,23 @@ from types import ModuleType
 import pytest
 
 from remora.agent.request import current_request, current_user
+from remora.agent.request.context import protection
+from remora.agent.request.refused import RefusedActors
+from remora.agent.runtime import guard
+from remora.errors import Blocked
 
 NAME = "request_scope_app"
 
 TEXT = """
 import asyncio
+import sys
 
 def wsgi(environ, start_response):
     start_response("200 OK", [])
-    return [inner(environ)]
+    return body() if "lazy" in environ else [inner(environ)]
+
+def body():
+    yield look()
 
 def start_response(status, headers=()):
     return None
@@ -47,6 +56,16 @@ def stream(environ):
     yield look()
     yield look()
 
+def lazy(environ, start_response):
+    start_response("200 OK", [])
+    yield b""
+    yield look()
+    yield b"end"
+
+def lazy_with_frames(environ, start_response):
+    sys._getframe()
+    yield from lazy(environ, start_response)
+
 class Request:
     def __init__(self, method, path, user):
         self.method, self.path, self.user = method, path, user
@@ -61,6 +80,13 @@ def app():
     exec(TEXT, module.__dict__)
     yield module
     del sys.modules[NAME]
+
+
+@pytest.fixture
+def block():
+    """Turns protection on, which adding a probe turns as probes want it."""
+    yield lambda: protection.turn("block")
+    protection.turn("off")
 
 
 def environ(path: str = "/cart") -> dict[str, object]:
@@ -219,4 +245,153 @@ def test_a_probe_removed_while_a_request_is_served_does_not_leave_it_open(
     app.look = lambda: probes.clear() or current_request()
     (context,) = app.wsgi(environ(), app.start_response)
     assert context is not None
+    assert current_request() is None
+
+
+def refuse_to_start(status, headers, exc_info=None) -> None:
+    raise OSError("the client has left")
+
+
+def test_an_app_is_not_called_because_its_refusal_could_not_be_sent(
+    app, serve, block, monkeypatch
+) -> None:
+    listed = RefusedActors()
+    listed.replace(["address:10.0.0.1"])
+    monkeypatch.setattr(protection, "listed", listed)
+    called: list[object] = []
+    app.look = lambda: called.append(current_request())
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    block()
+    with pytest.raises(OSError, match="left"):
+        app.wsgi(environ(), refuse_to_start)
+    assert called == []
+    assert current_request() is None
+
+
+@pytest.mark.parametrize("error", [None, KeyError()])
+def test_an_answer_is_not_sent_because_its_refusal_could_not_be(
+    app, serve, block, error
+) -> None:
+    def look():
+        current_request().condemn("a test")
+        if error is not None:
+            raise error
+        return b"secret"
+
+    app.look = look
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    block()
+    with pytest.raises(OSError, match="left"):
+        app.wsgi(environ(), refuse_to_start)
+
+
+def test_a_head_that_the_server_refuses_is_heard_as_the_apps_own(
+    app, serve, block
+) -> None:
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    block()
+    with pytest.raises(OSError, match="left"):
+        app.wsgi(environ(), refuse_to_start)
+
+
+def test_a_condemned_request_makes_no_call_that_is_cut(app, serve, block) -> None:
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    serve(f"{NAME}:handle", kind="cut")
+    block()
+
+    def look():
+        app.look = current_request
+        first = app.handle(None)
+        first.condemn("a test")
+        with pytest.raises(Blocked):
+            app.handle(None)
+        return first
+
+    app.look = look
+    app.wsgi(environ(), lambda *_: None)
+    assert app.handle(None) is None
+
+
+def test_messages_that_a_probe_meets_are_input(app, serve, block) -> None:
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    serve(f"{NAME}:handle", kind="details", message="request")
+    block()
+
+    def look():
+        app.look = current_request
+        context = app.handle('{"a": "x\'"}')
+        return context.inputs().named("x'").source
+
+    app.look = look
+    assert app.wsgi(environ(), lambda *_: None) == ["message"]
+
+
+def test_the_first_part_of_a_body_is_made_under_protection(app, serve, block) -> None:
+    serve(f"{NAME}:wsgi", kind="wsgi")
+    serve(f"{NAME}:body", kind="details")
+    block()
+    app.look = lambda: (current_request(), threading.get_ident() in guard.busy)
+    body = app.wsgi({**environ(), "lazy": True}, lambda *_: None)
+    ((context, is_busy), _) = next(body), body.close()
+    assert context is not None
+    assert not is_busy
+    assert current_request() is None
+
+
+@pytest.mark.parametrize("name", ["lazy", "lazy_with_frames"])
+def test_an_app_that_is_a_generator_function_has_an_edge_too(
+    app, serve, block, probes, name
+) -> None:
+    heads: list[str] = []
+
+    def ask(look) -> list[bytes]:
+        app.look = look
+        return list(getattr(app, name)(environ(), lambda s, *_: heads.append(s)))
+
+    def attack() -> bytes:
+        current_request().condemn("a test")
+        return b"secret"
+
+    code = getattr(app, name).__code__
+    serve(f"{NAME}:{name}", kind="wsgi")
+    block()
+    assert inspect.isgeneratorfunction(getattr(app, name))
+    assert ask(lambda: b"fine") == [b"fine", b"end"]
+    assert b"secret" not in b"".join(ask(attack))
+    assert heads == ["200 OK", "403 Forbidden"]
+    assert current_request() is None
+    probes.clear()
+    assert getattr(app, name).__code__ is code
+
+
+def test_a_listed_client_gets_no_part_of_an_app_that_is_a_generator_function(
+    app, serve, block, monkeypatch
+) -> None:
+    listed = RefusedActors()
+    listed.replace(["address:10.0.0.1"])
+    monkeypatch.setattr(protection, "listed", listed)
+    serve(f"{NAME}:lazy", kind="wsgi")
+    block()
+    app.look = pytest.fail
+    heads: list[str] = []
+    (page,) = app.lazy(environ(), lambda status, *_: heads.append(status))
+    assert heads == ["403 Forbidden"]
+    assert b"Forbidden" in page
+
+
+def test_a_generator_app_that_is_cut_or_closed_ends(app, serve, block) -> None:
+    serve(f"{NAME}:lazy", kind="wsgi")
+    block()
+    app.look = lambda: b"begun"
+    parts = app.lazy(environ(), lambda *_: None)
+    assert next(parts) == b"begun"
+    parts.close()
+    assert current_request() is None
+    contexts: list[object] = []
+    app.look = lambda: contexts.append(current_request()) or b"begun"
+    parts = app.lazy(environ(), lambda *_: None)
+    assert next(parts) == b"begun"
+    contexts[0].condemn("a test")
+    with pytest.raises(Blocked):
+        next(parts)
     assert current_request() is None

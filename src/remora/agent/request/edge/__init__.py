@@ -5,7 +5,9 @@ a response's head is held back until its first byte, so that a request that is c
 while the app works can still be answered with a refusal.
 """
 
+from remora.agent.request.edge.aiohttp import AiohttpApplication
 from remora.agent.request.edge.applications import (
+    Application,
     AsgiApplication,
     WsgiApplication,
     stand_before,
@@ -13,9 +15,12 @@ from remora.agent.request.edge.applications import (
 from remora.agent.request.edge.asgi import AsgiEdge
 from remora.agent.request.edge.carried import Carried, carry
 from remora.agent.request.edge.django import django_refusal
+from remora.agent.request.edge.sieve import note_message
 from remora.agent.request.edge.wsgi import WsgiEdge, watch_input
 
 __all__ = [
+    "AiohttpApplication",
+    "Application",
     "AsgiApplication",
     "AsgiEdge",
     "Carried",
@@ -23,6 +28,7 @@ __all__ = [
     "WsgiEdge",
     "carry",
     "django_refusal",
+    "note_message",
     "stand_before",
     "watch_input",
 ]

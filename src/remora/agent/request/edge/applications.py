@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from remora.agent.request.adapters import from_environ
 from remora.agent.request.context import current_request, protection
+from remora.agent.request.edge.aiohttp import AiohttpApplication
 from remora.agent.request.edge.asgi import AsgiEdge
 from remora.agent.request.edge.wsgi import WsgiEdge, watch_input
 
@@ -41,9 +42,9 @@ class WsgiApplication:
         try:
             result = self.app(environ, edge.start_response)
         except Exception:
-            if not edge.must_refuse:
+            if (body := edge.fail()) is None:
                 raise
-            return edge.refuse()
+            return body
         return edge.answer(result)
 
 
@@ -79,9 +80,10 @@ class AsgiApplication:
         return result
 
 
-def stand_before(
-    owner: AppValue, name: str, kind: type[WsgiApplication | AsgiApplication]
-) -> None:
+Application = WsgiApplication | AsgiApplication | AiohttpApplication
+
+
+def stand_before(owner: AppValue, name: str, kind: type[Application]) -> None:
     """Put a guard where a server holds its app, until protection is turned off."""
     held = getattr(owner, "__dict__", None)
     if type(held) is not dict or len(protection.undo) >= STANDINGS_LIMIT:

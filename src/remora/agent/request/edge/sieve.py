@@ -32,6 +32,13 @@ def watched_body(context: RequestContext) -> Body:
     return Body(Sieve(boundary) if boundary else None)
 
 
+def note_message(context: RequestContext, message: object) -> None:
+    """Keep a message of a websocket that a probe has met."""
+    if context.body is None:
+        context.body = watched_body(context)
+    context.body.saw_message(message)
+
+
 class Sieve:
     """Takes the pieces of one multipart body, gives what is left of each."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from remora.agent.request.context import current_request, protection, serve_request
@@ -106,7 +107,8 @@ class WsgiEdge:
         "_context",
         "_file_wrapper",
         "_head",
-        "_is_over",
+        "_is_cut",
+        "_is_refused",
         "_start",
         "_writer",
         "is_begun",
@@ -120,14 +122,19 @@ class WsgiEdge:
         self._start = start_response
         self._head: tuple[AppValue, AppValue] | None = None
         self._writer: Callable[[AppValue], object] | None = None
-        self._is_over = False
+        self._is_cut = False
+        self._is_refused = False
         self.is_begun = False
 
     def start_response(
         self, status: AppValue, headers: AppValue, exc_info: AppValue = None
     ) -> Callable[[AppValue], object]:
         """What the app is given for `start_response`."""
+        if self.must_refuse or self._is_refused:
+            return self._write
         if self.is_begun or (self._head is not None and exc_info is None):
+            if self.must_cut:
+                raise self.cut()
             # The server knows what it says of an app that begins twice.
             self.open()
             return self._start(status, headers, exc_info)
@@ -143,8 +150,10 @@ class WsgiEdge:
 
     def answer(self, result: AppValue) -> AppValue:
         """What the server gets for what the app returned."""
-        if self.must_refuse:
-            close(result)
+        if self.must_refuse or self.must_cut:
+            _drop(result)
+            if self.must_cut:
+                raise self.cut()
             return self.refuse()
         # What is there as a whole, or is sent as a file, runs no more code of the app;
         # servers look at these types to find the length or to send by the kernel.
@@ -152,18 +161,36 @@ class WsgiEdge:
         if kind in (list, tuple, self._file_wrapper) or not hasattr(kind, "__iter__"):
             self.open()
             return result
-        return (_SizedParts if hasattr(kind, "__len__") else _Parts)(self, result)
+        parts = _SizedParts if hasattr(kind, "__len__") else _Parts
+        return parts(self, result).begin()
 
     @property
     def must_refuse(self) -> bool:
         """Whether the client is to get a refusal, and still can."""
         return bool(self._context.condemned) and not self.is_begun
 
+    @property
+    def must_cut(self) -> bool:
+        """Whether the client has the beginning of what it is not to get."""
+        return bool(self._context.condemned) and self.is_begun and not self._is_refused
+
+    def cut(self) -> Blocked:
+        """Count that the body ends here; a server must not take it for an end."""
+        protection.cut += not self._is_cut
+        self._is_cut = True
+        return Blocked(self._context.condemned)
+
+    def fail(self) -> list[bytes] | None:
+        """The app has raised: the refusal, where its client can still get one."""
+        if self.must_cut:
+            self.cut()
+        return self.refuse() if self.must_refuse else None
+
     def refuse(self) -> list[bytes]:
         """Begin the response as a refusal; its body."""
         headers, body = refusal(self._context)
         self._context.status = STATUS
-        self._is_over = True
+        self._is_refused = True
         self._head = (f"{STATUS} Forbidden", headers)
         self.open()
         protection.refused += 1
@@ -185,70 +212,80 @@ class WsgiEdge:
         try:
             part = self.give(parts)
         except StopIteration:
-            # For the server this must not look like an end.
-            if self._is_cut():
-                raise Blocked(self._context.condemned) from None
+            if self.must_cut:
+                raise self.cut() from None
             raise
         except Exception:
-            self._is_cut()
+            if self.must_cut:
+                self.cut()
             raise
-        if self._is_cut():
-            raise Blocked(self._context.condemned)
+        if self.must_cut:
+            raise self.cut()
         return part
-
-    def _is_cut(self) -> bool:
-        """Whether the body ends here; counted where it does."""
-        if not self._context.condemned or self._is_over:
-            return False
-        self._is_over = True
-        protection.cut += 1
-        return True
 
     def _write(self, data: AppValue) -> object:
         """PEP 3333's older way to send a body."""
-        if self.must_refuse:
+        if self.must_refuse or self._is_refused:
             return None
+        if self.must_cut:
+            raise self.cut()
         self.open()
         return None if self._writer is None else self._writer(data)
 
 
 class _Parts:
-    """The parts of a body, the head let go before the first that is not empty."""
+    """The parts of a body that is made while it is sent."""
 
-    __slots__ = ("_edge", "_parts", "_result")
+    __slots__ = ("_edge", "_ending", "_first", "_parts", "_result")
 
     def __init__(self, edge: WsgiEdge, result: Iterable[AppValue]) -> None:
         self._edge = edge
         self._result: AppValue = result
-        self._parts: Iterator[AppValue] | None = None
+        self._parts: Iterator[AppValue] = iter(())
+        self._first: AppValue = None
+        self._ending: Exception | None = None
+
+    def begin(self) -> AppValue:
+        """Ask for the first part that is not empty: with it the head is decided.
+
+        Some servers (granian) look at the head before they ask for a part, so that is
+        done before they have the body. What is raised waits until they ask.
+        """
+        edge = self._edge
+        try:
+            self._parts = iter(self._result)
+            while not self._first and not edge.must_refuse:
+                self._first = edge.give(self._parts)
+        except Exception as error:  # noqa: BLE001 - raised when the server asks
+            self._ending = error
+        except BaseException:
+            self.close()
+            raise
+        if edge.must_refuse:
+            _drop(self)
+            return edge.refuse()
+        if self._ending is None or isinstance(self._ending, StopIteration):
+            self._open()
+        return self
+
+    def _open(self) -> None:
+        try:
+            self._edge.open()
+        except BaseException:
+            _drop(self)
+            raise
 
     def __iter__(self) -> Iterator[AppValue]:
         return self
 
     def __next__(self) -> AppValue:
-        edge = self._edge
-        if self._parts is None:
-            self._parts = iter(self._result)
-        if edge.is_begun:
-            return edge.go_on(self._parts)
-        part = None
-        try:
-            while not part and not edge.must_refuse:
-                part = edge.give(self._parts)
-        except StopIteration:
-            if not edge.must_refuse:
-                edge.open()
-                raise
-        except Exception:
-            # It may well be the block itself, on its way to the server.
-            if not edge.must_refuse:
-                raise
-        if not edge.must_refuse:
-            edge.open()
-            return part
-        self.close()
-        self._parts = iter(edge.refuse())
-        return next(self._parts)
+        if self._ending is not None:
+            ending, self._ending = self._ending, None
+            raise ending
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return self._edge.go_on(self._parts)
 
     def close(self) -> None:
         """Close what the app returned, once."""
@@ -263,6 +300,12 @@ class _SizedParts(_Parts):
 
     def __len__(self) -> int:
         return len(self._result)
+
+
+def _drop(result: AppValue) -> None:
+    """Close what is not sent; what that raises matters to nobody any more."""
+    with suppress(Exception):
+        close(result)
 
 
 def close(result: AppValue) -> None:

@@ -34,6 +34,7 @@ def version(context: RequestContext) -> tuple[object, ...]:
         0 if body is None else body.version,
         id(context.source),
         id(_parameters(context)),
+        len(context.stored or ()),
     )
 
 
@@ -46,6 +47,8 @@ def gather(context: RequestContext) -> Inputs:
     add_headers(found, headers)
     if context.body is not None:
         _add_body(found, context.body, dict(headers).get("content-type", ""))
+    for text, sender in (context.stored or {}).copy().items():
+        found.add(text, "stored", sender)
     parts = [each for each in found.inputs if each.source in JOINED]
     inputs = Inputs(add_forms([*found.inputs, *join_parts(parts)]))
     inputs.cut = found.cut or inputs.cut
@@ -62,8 +65,9 @@ def _add_paths(found: Collected, context: RequestContext) -> None:
 
 def _add_parameters(found: Collected, parameters: object) -> None:
     """What the framework took out of the path, by name or in order."""
-    if type(parameters) is dict:
-        pairs = list(parameters.copy().items())
+    if issubclass(type(parameters), dict):
+        # aiohttp's are of a class of its own
+        pairs = list(dict.copy(parameters).items())  # pyright: ignore[reportArgumentType] - a dict
     elif type(parameters) is tuple or type(parameters) is list:
         pairs = [("", value) for value in parameters]
     else:
