@@ -191,10 +191,10 @@ SETTINGS: tuple[Setting, ...] = (
         "off, watch or block; single detectors as in block,path=watch",
     ),
     Setting("allowed_hosts", _hosts, (), "hosts and networks that requests may choose"),
-    Setting("rules", _texts, (), "files of rules of protection, TOML"),
     Setting(
         "stored_input", _flag, False, "on: what requests have stored is input when read"
     ),
+    Setting("rules", _texts, (), "files of rules of protection, TOML"),
     Setting("public_key", _keys, (), "keys that sign what changes the app's run"),
     Setting("public_key_file", _text, "", "file that holds these keys"),
     Setting("trusted_proxies", _networks, (), "networks of proxies to believe"),

@@ -155,9 +155,9 @@ class Judge:
             and self._blocks_in(request)
         ):
             return Raise(_blocked(request))
-        stored = protection.stored
-        if outcome is None and stored is not None and protect.detector == "sql":
-            stored.store(request, text, inputs)
+        is_stored = outcome is None and protect.detector == "sql"
+        if is_stored and protection.stored is not None:
+            protection.stored.store(request, text, inputs)
         return outcome
 
     def _blocks_in(self, request: RequestContext) -> bool:

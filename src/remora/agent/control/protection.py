@@ -54,6 +54,7 @@ class Protection:
         self._carried = carried
         protection.keeps_stored = settings.flag("stored_input")
         self._modes = read_modes(settings.text("protect"))
+        protection.keeps_stored = settings.flag("stored_input")
         self._own: list[Rule] = []
         if paths := settings.texts("rules"):
             # Late, because few apps have any.
