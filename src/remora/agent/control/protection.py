@@ -52,7 +52,6 @@ class Protection:
         self._probes = probes
         self._settings = settings
         self._carried = carried
-        protection.keeps_stored = settings.flag("stored_input")
         self._modes = read_modes(settings.text("protect"))
         protection.keeps_stored = settings.flag("stored_input")
         self._own: list[Rule] = []
