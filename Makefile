@@ -29,7 +29,7 @@ explore: $(TOOLS)/.installed ## probes on all of other packages while their suit
 docs-tables: $(TOOLS)/.installed ## the tables in docs/ that tests make, on every CPython found
 	@$(NOX) --session docs-tables
 
-attach-soak: $(TOOLS)/.installed ## 200 attaches and detaches under load, on every CPython found
+attach-soak: $(TOOLS)/.installed ## 200 attaches and detaches under load, on every CPython found; REMORA_SOAK_ATTACHES=20 is shorter
 	@$(NOX) --session attach-soak -- $(ARGS)
 
 lint: $(TOOLS)/.installed ## ruff, layers, pyright

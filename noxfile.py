@@ -195,7 +195,7 @@ def docs_tables(session: nox.Session) -> None:
 def attach_soak(session: nox.Session) -> None:
     """The stress of attach in its long form."""
     _install(session, "test")
-    session.env["REMORA_SOAK_ATTACHES"] = "200"
+    session.env["REMORA_SOAK_ATTACHES"] = os.environ.get("REMORA_SOAK_ATTACHES", "200")
     tests = ("tests/end_to_end/test_attach_safety.py", "-k", "load")
     session.run("python", "-m", "pytest", *tests, *session.posargs)
 

@@ -129,6 +129,18 @@ if forked == 0:
     time.sleep(60)
     os._exit(0)
 """
+RUNS_ARGUMENTS = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+STARTS_HIDDEN = """
+import subprocess, sys
+code = "import sys; sys.stdin.read(); name = 'hidden-one'"
+hidden = subprocess.Popen([*{words}, sys.executable, "-I", "-c", code], stdin=-1)
+"""
+STARTED_BY_A_MASTER = """
+import subprocess, sys
+code = "import sys; sys.stdin.read(); name = 'hidden-one'"
+def when_ready(server):
+    server.hidden = subprocess.Popen([sys.executable, "-I", "-c", code], stdin=-1)
+"""
 END_OTHERS = """
 os.kill(forked, 9)
 os.waitpid(forked, 0)
@@ -152,6 +164,15 @@ if pid == 0:
 """
 
 
+def listed_with(operator, app, word):
+    """Unserved instances of an app whose own command, and no launcher's, has it."""
+    return [
+        each
+        for each in operator.instances(app=app, state="unserved")
+        if word in each["command"] and "subprocess" not in each["command"]
+    ]
+
+
 def test_a_child_that_shuts_the_agent_out_is_listed_until_it_ends(
     server, operator, start_child, until
 ):
@@ -164,6 +185,47 @@ def test_a_child_that_shuts_the_agent_out_is_listed_until_it_ends(
     assert "started with -I" in listed["note"]
     child.ask(END_OTHERS)
     until(lambda: not operator.instances(app="parent", state="unserved"), "its end")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["env", "NAME=value", "sh", "-c", 'env "$0" "$@"; true'],
+        ["timeout", "600"],
+        [sys.executable, "-I", "-c", RUNS_ARGUMENTS],
+    ],
+    ids=["a-shell", "timeout", "a-deaf-python"],
+)
+def test_what_hides_behind_a_program_without_the_agent_is_listed_too(
+    server, operator, start_child, until, words
+):
+    child = start_child(server.options("parent"), STARTS_HIDDEN.format(words=words))
+    until(
+        lambda: listed_with(operator, "parent", "hidden-one"),
+        "the Python that another program started",
+    )
+    (listed,) = listed_with(operator, "parent", "hidden-one")
+    assert "started with -I" in listed["note"]
+    assert listed["parent_pid"] == child.ask("hidden.pid")
+    child.ask("hidden.communicate()")
+    until(lambda: not listed_with(operator, "parent", "hidden-one"), "its end")
+
+
+def test_what_a_master_has_started_is_listed_once_by_one_of_its_workers(
+    server, operator, serve_site, until, tmp_path
+):
+    config = tmp_path / "configuration.py"
+    config.write_text(STARTED_BY_A_MASTER)
+    site = serve_site(
+        server.options("site"), "shopfront:application", "--config", config
+    )
+    until(
+        lambda: listed_with(operator, "site", "hidden-one"), "what the master started"
+    )
+    (listed,) = listed_with(operator, "site", "hidden-one")
+    assert listed["parent_pid"] == site.process.pid
+    (only,) = operator.instances(app="site", state="unserved")
+    assert only["id"] == listed["id"]
 
 
 @pytest.mark.matrix

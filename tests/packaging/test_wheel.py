@@ -34,6 +34,7 @@ def test_what_is_tested_has_every_file_of_the_sources():
         "boot/site/sitecustomize.py",
         "demo/site/shop/app.py",
         "demo/site/shop/templates/page.html",
+        "packs/frameworks.json",
         "packs/frameworks.toml",
         "py.typed",
     ],

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remora import packs
 from remora.agent.config import read_settings
-from remora.agent.control import read_probe_files
+from remora.agent.control import Frameworks
 from remora.agent.diagnostics import Diagnostics
 from remora.agent.outlet import open_outlet
 from remora.agent.parts import Parts
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from remora.agent.control.protection import Protection
     from remora.agent.interception import AppValue, PhaseName
     from remora.agent.runtime.kill_file import KillFile
+    from remora.protocol import Probe
 
 TICK_S = 0.5
 """Between two rounds of housekeeping: aggregates, expiry, modules without a loader."""
@@ -95,15 +95,12 @@ class Agent:
         `carried` are the contents of files that have travelled along, by their names.
         """
         parts = self.parts
-        files = read_probe_files(settings.texts("probes"), carried)
-        packed = [
-            replace(probe, id=f"{packs.PREFIX}{probe.id}")
-            for probe in read_probe_files((packs.FRAMEWORKS,), carried)
-        ]
+        files = _read_files(settings.texts("probes"), carried)
+        protecting: list[Probe] = []
         guarding: Protection | None = None
         if settings.text("protect") != "off" or settings.texts("rules"):
             guarding = parts.make_protection(settings, carried)
-            packed += guarding.wanted()
+            protecting = guarding.wanted()
         if settings is not parts.settings:
             parts.take_settings(settings)
         if proxies := settings.texts("trusted_proxies"):
@@ -118,7 +115,10 @@ class Agent:
         if guarding is not None:
             parts.guard(guarding)
             guarding.obey_own()
-        parts.probes.add([*packed, *files])
+        frameworks = Frameworks(parts.probes.add, carried)
+        parts.undo.append(parts.store.subscribe(frameworks.wake))
+        frameworks.wake()
+        parts.probes.add([*protecting, *files])
         if not facts.CAN_SWAP_CODE:
             parts.diagnostics.say(
                 f"Python {facts.PYTHON} is not one that remora was tested on: nothing "
@@ -248,6 +248,15 @@ class Agent:
         """No root of the interpreter may lead through us to what the app holds."""
         self.parts.probes.hooks.abandon()
         self.parts.store.stop()
+
+
+def _read_files(paths: tuple[str, ...], carried: Mapping[str, bytes]) -> list[Probe]:
+    if not paths:
+        return []
+    # Late, because it reads TOML, which few processes have to.
+    from remora.agent.control import read_probe_files
+
+    return read_probe_files(paths, carried)
 
 
 def _acquire(locks: Iterable[RLock], timeout_s: float) -> list[RLock]:

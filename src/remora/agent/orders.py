@@ -11,7 +11,6 @@ from remora.agent import account
 from remora.agent.control import plan
 from remora.agent.request import protection
 from remora.agent.runtime import originals
-from remora.agent.targets import points
 from remora.errors import RemoraError
 from remora.protocol import State, Status, parse_targets
 from remora.version import __version__
@@ -201,6 +200,9 @@ class Orders:
             return {"error": str(error)}
         limit = query.get("limit")
         count = limit if isinstance(limit, int) and 0 < limit <= _POINTS_LIMIT else 500
+        # Late, because most servers never ask.
+        from remora.agent.targets import points
+
         self._parts.store.look()
         found, more = points(targets, self._parts.store, count)
         return {"points": [point.to_json() for point in found], "more": more}

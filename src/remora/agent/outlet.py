@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remora.agent.config import environment
-from remora.agent.reporting import FileSink, Reporter
+from remora.agent.reporting import Reporter
 from remora.agent.runtime import process
 
 if TYPE_CHECKING:
     from remora.agent.capture import ShapeRedactor
     from remora.agent.parts import Parts
-    from remora.agent.reporting import AppLog, Client, ServerSink
+    from remora.agent.reporting import AppLog, Client, FileSink, ServerSink
 
 
 def open_outlet(parts: Parts) -> None:
@@ -97,6 +97,9 @@ def _client(parts: Parts) -> Client:
 
 
 def _record_file(parts: Parts, path: str) -> FileSink:
+    # Late, because a process with a server mostly has none.
+    from remora.agent.reporting import FileSink
+
     def origin() -> dict[str, object]:
         """What each line of a records file says of its process."""
         instance = parts.instance

@@ -27,7 +27,6 @@ from remora.expression.operations import (
     is_text_not_in,
     is_true,
 )
-from remora.expression.pattern import compile_pattern
 from remora.expression.readers import attribute_reader
 from remora.expression.reading import AppValue
 from remora.expression.rendering import render_text
@@ -215,6 +214,9 @@ class Code:
     def _write_call(self, tree: tuple[AppValue, ...]) -> ast.expr:
         name: str = tree[1]
         if name == "matches":
+            # Loaded when the tree was checked.
+            from remora.expression.pattern import compile_pattern
+
             return self._call(compile_pattern(tree[3]), self._value(tree[2]))
         return self._call(FUNCTIONS[name], *map(self._value, tree[2:]))
 

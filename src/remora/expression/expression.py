@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remora.errors import ExpressionError
-from remora.expression.parse import parse_text
 from remora.expression.tree import (
     TEXT_LIMIT,
     Tree,
@@ -36,8 +35,20 @@ class Expression:
     @classmethod
     def parse(cls, text: str) -> Expression:
         """Read an expression as a person writes it. Raises ExpressionError."""
+        # Late, because what comes over the wire has its tree.
+        from remora.expression.parse import parse_text
+
         tree = parse_text(text)
         return cls(text.strip(), tree, root_names(tree), shown_names(tree))
+
+    @classmethod
+    def of_path(cls, path: str) -> Expression:
+        """A name and attributes, with no parser: `request.path`."""
+        name, *attributes = path.split(".")
+        tree: Tree = ("name", name)
+        for attribute in attributes:
+            tree = ("attribute", tree, attribute)
+        return cls.from_json({"text": path, "tree": tree})
 
     @classmethod
     def from_json(cls, value: object) -> Expression:

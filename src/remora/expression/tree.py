@@ -12,7 +12,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from remora.errors import ExpressionError
-from remora.expression.pattern import check_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -221,6 +220,9 @@ def _check_call(node: tuple[object, ...], below: Callable[[object], Tree]) -> Tr
             raise ExpressionError(
                 "the pattern of matches() must be a text written in the expression"
             )
+        # Late, because few expressions have one.
+        from remora.expression.pattern import check_pattern
+
         check_pattern(pattern)
     return ("call", name, *map(below, arguments))
 

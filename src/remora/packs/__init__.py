@@ -7,8 +7,12 @@ import os
 FOLDER = os.path.dirname(__file__)  # noqa: PTH120 - pathlib is three modules more
 """Where the packs are."""
 
-FRAMEWORKS = os.path.join(FOLDER, "frameworks.toml")  # noqa: PTH118 - the same
-"""Request contexts of gateways and frameworks."""
+FRAMEWORKS = os.path.join(FOLDER, "frameworks.json")  # noqa: PTH118 - the same
+"""Request contexts of servers and frameworks, by the modules that they wait for.
+
+Made of frameworks.toml by `python -m remora.packs`: every process reads it at its
+start, and neither TOML nor the text of an expression is worth a parser there.
+"""
 
 PREFIX = "pack:"
 """Ids of their probes begin so: no probe of a person can have such an id."""

@@ -1,8 +1,14 @@
-"""The vocabulary that agent, server and every runtime share, and its JSON forms."""
+"""The vocabulary that agent, server and every runtime share, and its JSON forms.
 
-from remora.protocol.count import Count
+What few probes have is imported when it is first named, or read.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from remora.protocol.instance import Cost, Instance, parse_cost, parse_instance
-from remora.protocol.override import Override
 from remora.protocol.probe import (
     Limit,
     Logger,
@@ -21,12 +27,6 @@ from remora.protocol.quantity import (
     parse_size,
 )
 from remora.protocol.scope import Scope, parse_scope, version_matches
-from remora.protocol.signature import (
-    PREFIX,
-    Signature,
-    signed_bytes,
-)
-from remora.protocol.span import Span
 from remora.protocol.status import (
     SITES_SHOWN,
     STATES,
@@ -46,6 +46,12 @@ from remora.protocol.target import (
     parse_target,
     parse_targets,
 )
+
+if TYPE_CHECKING:
+    from remora.protocol.count import Count
+    from remora.protocol.override import Override
+    from remora.protocol.signature import PREFIX, Signature, signed_bytes
+    from remora.protocol.span import Span
 
 __all__ = [
     "PREFIX",
@@ -90,3 +96,20 @@ __all__ = [
     "signed_bytes",
     "version_matches",
 ]
+
+_LATE = {
+    "PREFIX": "signature",
+    "Count": "count",
+    "Override": "override",
+    "Signature": "signature",
+    "Span": "span",
+    "signed_bytes": "signature",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _LATE.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value

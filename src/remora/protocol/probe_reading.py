@@ -9,15 +9,11 @@ import re
 from typing import TYPE_CHECKING
 
 from remora.errors import ProbeError, TargetError, UnknownKeyError
-from remora.protocol.count import read_count
-from remora.protocol.override import read_override
 from remora.protocol.probe import Limit, Logger, Phase, Probe, RequestAction
 from remora.protocol.probe_rules import check_whole
 from remora.protocol.quantity import parse_duration, parse_rate, parse_share
 from remora.protocol.reading import read_expression, read_table, read_template
 from remora.protocol.scope import parse_scope
-from remora.protocol.signature import read_signature
-from remora.protocol.span import read_span
 from remora.protocol.target import TargetKind, TargetSet, parse_targets
 from remora.values import replace
 
@@ -182,6 +178,9 @@ def _read_frames(probe: Probe, value: object) -> Probe:
 
 
 def _read_count(probe: Probe, value: object) -> Probe:
+    # Late, because few probes count; so it is with the keys below that do the same.
+    from remora.protocol.count import read_count
+
     return replace(probe, count=read_count(value))
 
 
@@ -214,15 +213,18 @@ def _read_keep(probe: Probe, value: object) -> Probe:
 
 
 def _read_span(probe: Probe, value: object) -> Probe:
+    from remora.protocol.span import read_span
+
     return replace(probe, span=read_span(value))
 
 
 def _read_override(probe: Probe, value: object) -> Probe:
+    from remora.protocol.override import read_override
+
     return replace(probe, override=read_override(value))
 
 
 def _read_protect(probe: Probe, value: object) -> Probe:
-    # Late, because few processes have protect probes.
     from remora.protocol.protect import read_protect
 
     return replace(probe, protect=read_protect(value))
@@ -308,6 +310,8 @@ def _read_expires_at(probe: Probe, value: object) -> Probe:
 
 
 def _read_signature(probe: Probe, value: object) -> Probe:
+    from remora.protocol.signature import read_signature
+
     return replace(probe, signature=read_signature(value))
 
 

@@ -639,3 +639,33 @@ def test_a_public_key_that_is_none_is_refused_at_the_start(run, value: str) -> N
         """,
         REMORA_PUBLIC_KEY=value,
     )
+
+
+def test_a_probe_says_so_where_its_code_is_gone_from_the_disk(run) -> None:
+    """The package may be upgraded or unreadable when the first probe comes."""
+    run(
+        """
+        import sys
+        import remora
+        from remora.agent import agent
+        from remora.agent.orders import Orders
+        from remora.protocol import parse_probe
+        def charge(amount):
+            return amount
+        code = charge.__code__
+        remora.start(records="/dev/null", log="off")
+        orders = Orders(agent._agent.parts)
+        keys = {"target": "__main__:charge", "log": "seen"}
+        sys.modules["remora.agent.probes.gate"] = None
+        orders.apply([parse_probe({"id": "early", **keys})], [], 1)
+        (status,) = remora.status()["probes"]
+        assert status["state"] == "failed", status
+        assert "restart the app" in status["reason"], status
+        assert charge.__code__ is code
+        del sys.modules["remora.agent.probes.gate"]
+        orders.apply([parse_probe({"id": "late", **keys})], [], 2)
+        (status,) = remora.status()["probes"]
+        assert status["state"] == "installed", status
+        remora.stop()
+        """
+    )

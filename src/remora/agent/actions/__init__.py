@@ -1,9 +1,15 @@
-"""What a firing probe does, with its limits and its counters."""
+"""What a firing probe does, with its limits and its counters.
 
-from remora.agent.actions.aggregate import FOLDED, Table, count_size, plain_key
-from remora.agent.actions.callers import Callers
-from remora.agent.actions.decision import Decision
-from remora.agent.actions.firing import FAULTS_ALLOWED, Firings, Kept
+What observes is imported when it is first named: most processes have only requests to
+follow.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from remora.agent.actions.firing import CALL_PARAMETER, FAULTS_ALLOWED, Firings, Kept
 from remora.agent.actions.limiter import (
     DEFAULT_LOG_RATE,
     DEFAULT_SNAPSHOT_RATE,
@@ -12,7 +18,6 @@ from remora.agent.actions.limiter import (
     Overrun,
     limiter_of,
 )
-from remora.agent.actions.observe import CALL_PARAMETER, Report
 from remora.agent.actions.request_scope import (
     AsgiEdgeSteps,
     RequestScope,
@@ -21,8 +26,14 @@ from remora.agent.actions.request_scope import (
     cut_condemned,
     refuse_in_django,
 )
-from remora.agent.actions.span import SpanEnds, SpanScope
-from remora.agent.actions.top import TopTable
+
+if TYPE_CHECKING:
+    from remora.agent.actions.aggregate import FOLDED, Table, count_size, plain_key
+    from remora.agent.actions.callers import Callers
+    from remora.agent.actions.decision import Decision
+    from remora.agent.actions.observe import Report
+    from remora.agent.actions.span import SpanEnds, SpanScope
+    from remora.agent.actions.top import TopTable
 
 __all__ = [
     "CALL_PARAMETER",
@@ -52,3 +63,24 @@ __all__ = [
     "plain_key",
     "refuse_in_django",
 ]
+
+_LATE = {
+    "FOLDED": "aggregate",
+    "Callers": "callers",
+    "Decision": "decision",
+    "Report": "observe",
+    "SpanEnds": "span",
+    "SpanScope": "span",
+    "Table": "aggregate",
+    "TopTable": "top",
+    "count_size": "aggregate",
+    "plain_key": "aggregate",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _LATE.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value

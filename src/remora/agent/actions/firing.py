@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from remora.agent.actions.limiter import Limiter
 
+CALL_PARAMETER = "remora call"
+"""Names the Call among the values that a firing is given; no expression can."""
+
 FAULTS_ALLOWED = 3
 """Failures of our own in a row after which an observing probe is switched off."""
 

@@ -10,6 +10,7 @@ import ast
 import sys
 from typing import TYPE_CHECKING
 
+from remora.agent.actions.firing import CALL_PARAMETER
 from remora.agent.capture import (
     SecretNames,
     app_frame,
@@ -190,10 +191,6 @@ class Report:
             frame, chosen=self._probe.frames, is_secret=self.is_secret
         )
         return stack, size + cost
-
-
-CALL_PARAMETER = "remora call"
-"""Under this name, which is no identifier, the gate gets the Call."""
 
 
 def make_record(  # noqa: PLR0913, PLR0917 - the tuple of a firing, spread out

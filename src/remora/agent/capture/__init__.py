@@ -1,28 +1,29 @@
 """Bounded, redacting pictures of the app's values and stacks.
 
-The search by shape is imported when it is first named: by the agent's thread, once
-there is a record.
+Most is imported when it is first named: by a probe that observes, and the search by
+shape by the agent's thread, once there is a record.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from remora.agent.capture.limits import DEFAULT_LIMITS, CaptureLimits
 from remora.agent.capture.names import SecretNames, is_secret_name
-from remora.agent.capture.snapshot import REDACTED, capture, capture_fields
-from remora.agent.capture.stack import (
-    FRAMES_WITH_LOCALS,
-    STACK_LIMIT,
-    app_frame,
-    calling_frame,
-    capture_locals,
-    capture_stack,
-    is_own_code,
-)
 
 if TYPE_CHECKING:
+    from remora.agent.capture.limits import DEFAULT_LIMITS, CaptureLimits
     from remora.agent.capture.shapes import ShapeRedactor
+    from remora.agent.capture.snapshot import REDACTED, capture, capture_fields
+    from remora.agent.capture.stack import (
+        FRAMES_WITH_LOCALS,
+        STACK_LIMIT,
+        app_frame,
+        calling_frame,
+        capture_locals,
+        capture_stack,
+        is_own_code,
+    )
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -43,10 +44,26 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name != "ShapeRedactor":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from remora.agent.capture.shapes import ShapeRedactor
+_LATE = {
+    "DEFAULT_LIMITS": "limits",
+    "CaptureLimits": "limits",
+    "ShapeRedactor": "shapes",
+    "REDACTED": "snapshot",
+    "capture": "snapshot",
+    "capture_fields": "snapshot",
+    "FRAMES_WITH_LOCALS": "stack",
+    "STACK_LIMIT": "stack",
+    "app_frame": "stack",
+    "calling_frame": "stack",
+    "capture_locals": "stack",
+    "capture_stack": "stack",
+    "is_own_code": "stack",
+}
 
-    globals()[name] = ShapeRedactor
-    return ShapeRedactor
+
+def __getattr__(name: str) -> object:
+    home = _LATE.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value

@@ -1,6 +1,7 @@
 """What this instance is asked to do: the link to the server, and local probe files.
 
-The link is imported when it is first named: a process without a server needs none.
+Most is imported when it is first named: a process without a server needs no link, and
+one without probe files nobody who reads them.
 """
 
 from __future__ import annotations
@@ -8,20 +9,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from remora.agent.control.frameworks import Frameworks
 from remora.agent.control.identity import make_instance, spawning_master
-from remora.agent.control.plan import Changes, plan
-from remora.agent.control.probe_files import read_probe_file, read_probe_files
 
 if TYPE_CHECKING:
     from remora.agent.control.children import Children
     from remora.agent.control.events import EventReader, ServerEvent
     from remora.agent.control.link import Link, Listener
     from remora.agent.control.messages import Push, Query, parse_push, parse_query
+    from remora.agent.control.plan import Changes, plan
+    from remora.agent.control.probe_files import read_probe_file, read_probe_files
 
 __all__ = [
     "Changes",
     "Children",
     "EventReader",
+    "Frameworks",
     "Link",
     "Listener",
     "Push",
@@ -37,6 +40,7 @@ __all__ = [
 ]
 
 _LATE = {
+    "Changes": "plan",
     "Children": "children",
     "EventReader": "events",
     "Link": "link",
@@ -46,6 +50,9 @@ _LATE = {
     "ServerEvent": "events",
     "parse_push": "messages",
     "parse_query": "messages",
+    "plan": "plan",
+    "read_probe_file": "probe_files",
+    "read_probe_files": "probe_files",
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remora.agent.actions import Firings, Overrun, limiter_of
-from remora.agent.actions.aggregate_record import make_aggregate
 from remora.agent.probes.compile import Compiler
 from remora.agent.probes.placement import Placement
 from remora.agent.runtime import originals
@@ -37,6 +36,7 @@ class ActiveProbe:
         "compiler",
         "ended",
         "firings",
+        "is_whole",
         "kept",
         "placement",
         "probe",
@@ -44,7 +44,12 @@ class ActiveProbe:
     )
 
     def __init__(
-        self, probe: Probe, registry: Probes, terms: Terms | None = None
+        self,
+        probe: Probe,
+        registry: Probes,
+        terms: Terms | None = None,
+        *,
+        can_observe: bool = True,
     ) -> None:
         self.probe = probe
         self._terms = terms
@@ -61,7 +66,11 @@ class ActiveProbe:
         may_trip = not (probe.request or probe.acts or probe.protect)
         self.firings = Firings(probe.id, limiter, registry.put, may_trip=may_trip)
         self._overrun = Overrun(self._interval_start) if may_trip else None
-        self.compiler = Compiler(probe, self.firings, registry.is_secret)
+        observes = probe.request is None and probe.protect is None
+        self.is_whole = can_observe or not observes
+        self.compiler = Compiler(
+            probe, self.firings, registry.is_secret, has_gates=observes and can_observe
+        )
         self.placement = Placement(
             probe.target,
             probe.requires,
@@ -120,6 +129,9 @@ class ActiveProbe:
             return
         rows = table.take_differences()
         if rows:
+            # Loaded by Probes.add, with what counts.
+            from remora.agent.actions.aggregate_record import make_aggregate
+
             record = (
                 make_aggregate,
                 self.probe,

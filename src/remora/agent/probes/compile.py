@@ -15,7 +15,6 @@ from remora.agent.actions import (
     CALL_PARAMETER,
     AsgiEdgeSteps,
     RequestScope,
-    SpanEnds,
     StandIn,
     WsgiEdgeSteps,
     cut_condemned,
@@ -31,13 +30,7 @@ from remora.agent.interception import (
     PhaseName,
     Step,
 )
-from remora.agent.probes.gate import (
-    PROVIDED,
-    Gates,
-    expressions_of,
-    providers,
-    table_of,
-)
+from remora.agent.probes.provided import PROVIDED, expressions_of, providers
 from remora.agent.targets import Nature
 from remora.errors import ProbeError, suggest
 from remora.expression import Code, Expression, Template
@@ -47,8 +40,9 @@ from remora.values import replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from remora.agent.actions import Firings
+    from remora.agent.actions import Firings, Table
     from remora.agent.capture import SecretNames
+    from remora.agent.probes.gate import Gates
     from remora.agent.targets import Site
     from remora.protocol import Probe, RequestAction, Span
 
@@ -66,12 +60,25 @@ class Compiler:
 
     __slots__ = ("_firings", "_gates", "_is_secret", "probe", "table")
 
-    def __init__(self, probe: Probe, firings: Firings, is_secret: SecretNames) -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        firings: Firings,
+        is_secret: SecretNames,
+        *,
+        has_gates: bool,
+    ) -> None:
         self.probe = probe
         self._firings = firings
         self._is_secret = is_secret
-        self.table = None if probe.count is None else table_of(probe.count)
-        self._gates = Gates(probe, firings, is_secret, self.table)
+        self.table: Table | None = None
+        self._gates: Gates | None = None
+        if has_gates:
+            # Loaded by Probes.add, before any lock was taken; few processes observe.
+            from remora.agent.probes.gate import Gates, table_of
+
+            self.table = None if probe.count is None else table_of(probe.count)
+            self._gates = Gates(probe, firings, is_secret, self.table)
 
     @property
     def _decides(self) -> bool:
@@ -96,8 +103,12 @@ class Compiler:
         wants_frame = {"stack", "locals"} & set(probe.snapshot_special)
         if wants_frame and probe.phase is Phase.FAIL and "error" not in parameters:
             parameters, wants = ("error", *parameters), (ERROR, *wants)
-        gate = self._gates.at(site, parameters)
+        gate = self._gate(site, parameters)
         return (self._step(probe.phase.value, gate, wants),)
+
+    def _gate(self, site: Site, parameters: tuple[str, ...]) -> Callable[..., object]:
+        assert self._gates is not None
+        return self._gates.at(site, parameters)
 
     def _names(
         self, expressions: Iterable[Expression | Template], site: Site
@@ -156,7 +167,10 @@ class Compiler:
             )
         if span.propagate:
             names[span.propagate] = span.propagate
-        gate = self._gates.at(site, (CALL_PARAMETER, *names))
+        # Loaded with the gates.
+        from remora.agent.actions import SpanEnds
+
+        gate = self._gate(site, (CALL_PARAMETER, *names))
         ends = SpanEnds(self.probe.id)
         # Steps of a way out run in reverse: a failure is told before the end.
         return (
@@ -194,11 +208,11 @@ class Compiler:
             return (self._deciding("fail", refuse_in_django, ()),)
         values = dict(action.values)
         if action.kind == "wsgi":
-            values.setdefault("environ", Expression.parse("environ"))
+            values.setdefault("environ", Expression.of_path("environ"))
         # A call that only shows an app, as a server's constructor, serves no request.
         shows_app = action.callable and "scope" not in site.parameters
         if action.kind == "asgi" and not shows_app:
-            values.setdefault("scope", Expression.parse("scope"))
+            values.setdefault("scope", Expression.of_path("scope"))
         names = self._names(values.values(), site)
         code = Code(tuple(names), providers(site))
         elements = [code.value(expression) for expression in values.values()]
@@ -270,7 +284,7 @@ class Compiler:
         if not owner:
             return self._deciding("pre", stand_in.replace, (name,))
         code = Code((root,), providers(site))
-        read = ast.Return(value=code.value(Expression.parse(owner)))
+        read = ast.Return(value=code.value(Expression.of_path(owner)))
         stand_in.owner = code.function("owner", [read])
         return self._step("pre", stand_in.stand, (root,))
 

@@ -1,5 +1,8 @@
 """The gate of a probe: one function of exactly the values that its expressions name.
 
+Imported with all that observes when there is a probe that does, before the lock of the
+probes is taken: most processes have only requests to follow.
+
 Gates in order of cost: the condition, then the limit, then what allocates. Sites whose
 calls give the same names share one code object; only what reports knows its site.
 """
@@ -21,18 +24,13 @@ from remora.agent.actions import (
     count_size,
     plain_key,
 )
-from remora.agent.request import (
-    current_state,
-    current_user,
-    expanded_request,
-    note,
-)
+from remora.agent.probes.provided import expressions_of, providers
+from remora.agent.request import note
 from remora.agent.runtime import originals
 from remora.expression import (
     MISSING,
     Code,
     Expression,
-    Template,
     compile_condition,
     find_unread,
 )
@@ -51,40 +49,6 @@ if TYPE_CHECKING:
 
     Made = tuple[FunctionType, Firing | None, str]
     """A gate, what it fires, and the name under which it knows that."""
-
-PROVIDED = ("request", "user", "state", "now_ms", "target")
-"""Names that no call has: looked up when an expression reaches them."""
-
-
-def providers(site: Site) -> dict[str, Callable[[], object]]:
-    """What stands behind the names of PROVIDED at a site."""
-    target = site.target
-    own: dict[str, Callable[[], object]] = {
-        "request": expanded_request,
-        "user": current_user,
-        "state": current_state,
-        "now_ms": _now_ms,
-        "target": lambda: target,
-    }
-    return own | {f"remora.{name}": provider for name, provider in own.items()}
-
-
-def _now_ms() -> float:
-    """Milliseconds of a clock that never goes back, for differences."""
-    return originals.perf_counter_ns() / 1e6
-
-
-def expressions_of(probe: Probe) -> list[Expression | Template]:
-    """All expressions of a probe but those of its request."""
-    counted = [] if probe.count is None else probe.count.expressions()
-    replaced = [] if probe.override is None else probe.override.expressions()
-    noted = [expression for _, expression in probe.notes]
-    spanned = [] if probe.span is None else probe.span.expressions()
-    wanted = (
-        *(probe.when, probe.log, *probe.snapshot),
-        *(*counted, *replaced, *noted, *spanned),
-    )
-    return [expression for expression in wanted if expression is not None]
 
 
 def table_of(count: Count) -> Table:

@@ -18,7 +18,7 @@ from remora.protocol import Status
 
 if TYPE_CHECKING:
     from _thread import RLock
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from remora.agent.capture import SecretNames
     from remora.agent.hooks import HookTable
@@ -51,6 +51,7 @@ class Probes:
         self.off = ""
         """Why nothing may be placed in this process; empty where it may."""
         self._lock = originals.allocate_rlock()
+        self._lack = ""
         self._active: dict[str, ActiveProbe] = {}
         self._refused: dict[str, Status] = {}
         self._local: list[Placement] = []
@@ -87,26 +88,33 @@ class Probes:
         """
         wanted = tuple(probes)
         self._read_versions(wanted)
-        self._load_protection(wanted)
+        self._load_actions(wanted)
+        turns = False
         with self._lock:
             for probe in wanted:
                 earlier = self._active.pop(probe.id, None)
                 # No call may slip through between one that protects and the next.
                 stays = earlier is not None and earlier.probe.protect is not None
+                turns |= stays or probe.protect is not None
                 if earlier is not None and not stays:
                     self._end(earlier)
-                active = ActiveProbe(probe, self, (terms or {}).get(probe.id))
+                terms_of_it = (terms or {}).get(probe.id)
+                active = ActiveProbe(
+                    probe, self, terms_of_it, can_observe=not self._lack
+                )
                 self._active[probe.id] = active
                 active.refusal = (
                     self.off
                     or refuse(probe, allowed, self._identity)
                     or (distrusted or {}).get(probe.id, "")
+                    or ("" if active.is_whole else self._lack)
                 )
                 if not active.refusal:
                     active.placement.place()
                 if earlier is not None and stays:
                     self._end(earlier)
-            self._turn_protection()
+            if turns:
+                self._turn_protection()
 
     def remove(self, identifiers: Iterable[str]) -> None:
         """Take probes away; what they had counted is reported."""
@@ -123,9 +131,19 @@ class Probes:
         active.placement.remove()
         active.ship(originals.time_ns())
 
-    @staticmethod
-    def _load_protection(probes: Iterable[Probe]) -> None:
-        """Import what protects before the lock is taken, as with versions below."""
+    def _load_actions(self, probes: Sequence[Probe]) -> None:
+        """Import what they do before the lock is taken, as with versions below.
+
+        That fails where the package was taken away, or cannot be read by this user.
+        """
+        if any(probe.request is None and probe.protect is None for probe in probes):
+            try:
+                __import__("remora.agent.probes.gate")
+                __import__("remora.agent.actions.aggregate_record")
+            except ImportError as error:
+                self._lack = f"its code cannot be imported ({error}): restart the app"
+            else:
+                self._lack = ""
         if any(probe.protect is not None for probe in probes):
             __import__("remora.agent.probes.guarding")
             if not protection.watches:

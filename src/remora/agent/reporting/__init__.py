@@ -1,6 +1,6 @@
 """From a hook's tuple to the server and the file: queue, thread, batches, sinks.
 
-What speaks to a server or writes to the app's log is imported when it is first named:
+What speaks to a server or writes to a file is imported when it is first named:
 most of the room's start, and many processes need none of it.
 """
 
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from remora.agent.reporting.backoff import Backoff
 from remora.agent.reporting.batch import Batch, Batcher
 from remora.agent.reporting.drops import Drops
-from remora.agent.reporting.file_sink import FileSink
 from remora.agent.reporting.queue import Queue, Record
 from remora.agent.reporting.reporter import Reporter
 from remora.agent.reporting.task import Task
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from remora.agent.reporting.answer import Answer, Payload
     from remora.agent.reporting.app_log import AppLog
     from remora.agent.reporting.client import Client, ServerSettings, Stream
+    from remora.agent.reporting.file_sink import FileSink
     from remora.agent.reporting.server_sink import ServerSink
     from remora.agent.reporting.tls import TlsFiles
 
@@ -54,6 +54,7 @@ _LATE = {
     "Answer": "answer",
     "AppLog": "app_log",
     "Client": "client",
+    "FileSink": "file_sink",
     "Payload": "answer",
     "ServerSettings": "client",
     "ServerSink": "server_sink",

@@ -1,4 +1,11 @@
-"""The request being served: its context, its user, the adapters that open it."""
+"""The request being served: its context, its user, the adapters that open it.
+
+Traces are imported when they are first named: by a probe that makes spans.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from remora.agent.request.adapters import (
     expanded_request,
@@ -18,12 +25,14 @@ from remora.agent.request.context import (
 )
 from remora.agent.request.held import Entry, Held
 from remora.agent.request.state import current_state, note
-from remora.agent.request.trace import (
-    OpenSpan,
-    begin_span,
-    enter_span,
-    traceparent,
-)
+
+if TYPE_CHECKING:
+    from remora.agent.request.trace import (
+        OpenSpan,
+        begin_span,
+        enter_span,
+        traceparent,
+    )
 
 __all__ = [
     "Entry",
@@ -47,3 +56,12 @@ __all__ = [
     "set_user",
     "traceparent",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in {"OpenSpan", "begin_span", "enter_span", "traceparent"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from remora.agent.request import trace
+
+    value = globals()[name] = getattr(trace, name)
+    return value

@@ -128,18 +128,18 @@ def leads_to_the_agent(entries: Iterable[str]) -> bool:
     return False
 
 
-def threads() -> list[str]:
-    """The numbers of this process's threads, as the system has them."""
+def threads(pid: int) -> list[str]:
+    """The numbers of a process's threads, as the system has them."""
     try:
-        return os.listdir("/proc/self/task")  # noqa: PTH208 - pathlib is not needed
+        return os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - pathlib is not needed
     except OSError:
         return []
 
 
-def children_of(thread: str) -> list[int]:
-    """The living processes that a thread of this process has started."""
+def children_of(pid: int, thread: str) -> list[int]:
+    """The living processes that a thread of a process has started."""
     try:
-        with open(f"/proc/self/task/{thread}/children", "rb") as file:  # noqa: PTH123 - pathlib is not needed
+        with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123 - pathlib is not needed
             words = file.read(_CHILDREN_BYTES).rpartition(b" ")[0].split()
             return [int(word) for word in words]
     except (OSError, ValueError):

@@ -1,4 +1,11 @@
-"""From the text of a target to sites: the places where code can be diverted."""
+"""From the text of a target to sites: the places where code can be diverted.
+
+Points are imported when they are first named: by a question of the server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from remora.agent.targets.code import (
     INJECTION_MARK,
@@ -13,7 +20,6 @@ from remora.agent.targets.code import (
 )
 from remora.agent.targets.home import compiled_home
 from remora.agent.targets.lines import resolve_line
-from remora.agent.targets.points import points, sites_meant
 from remora.agent.targets.raw import ABSENT
 from remora.agent.targets.resolve import may_concern, modules_awaited, resolve
 from remora.agent.targets.signature import UNKNOWN, Signature
@@ -27,6 +33,9 @@ from remora.agent.targets.site import (
     SiteKind,
 )
 from remora.agent.targets.stand_ins import forget, stand_in
+
+if TYPE_CHECKING:
+    from remora.agent.targets.points import points, sites_meant
 
 __all__ = [
     "ABSENT",
@@ -58,3 +67,12 @@ __all__ = [
     "stand_in",
     "without_injection",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in {"points", "sites_meant"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from remora.agent.targets.points import points, sites_meant
+
+    globals().update(points=points, sites_meant=sites_meant)
+    return globals()[name]

@@ -14,6 +14,7 @@ from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from remora import packs
 from remora.boot.attach.injector import Parcel
 from remora.boot.attach.region import VIEW_NAME
 from remora.errors import ProbeFileError
@@ -55,7 +56,7 @@ def _read_package() -> tuple[dict[str, object], dict[str, bytes]]:
             sources[name] = source = path.read_bytes()
             code = compile(source, shown, "exec", dont_inherit=True, optimize=0)
             codes[name] = marshal.dumps(code)
-        elif path.suffix == ".toml":
+        elif path.suffix == ".toml" or path == Path(packs.FRAMEWORKS):
             files[shown] = path.read_bytes()
     package: dict[str, object] = {
         "what": "start",

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 NO_RULES = RuledSet()
 
+_PUSHES = 32
+"""Messages that are kept: a push is one or a few, and each may be a megabyte."""
+
 
 @dataclass(frozen=True, slots=True)
 class WantedSet:
@@ -75,6 +78,7 @@ class Instances:
         # Few different sets serve many instances: by name, for pushes and for lists.
         self._sets: dict[str, WantedSet] = {}
         self._encoded: dict[int, msgspec.Raw] = {}
+        self._pushes: dict[tuple[str, int], bytes] = {}
         self._revision = 0
         self._acting = ActingProbes()
         self.policies: tuple[Policy, ...] = ()
@@ -180,6 +184,7 @@ class Instances:
     async def _push_changes(self, revision: int) -> None:
         self._revision = max(self._revision, revision)
         self._sets = {}
+        self._pushes = {}
         changed: list[KnownInstance] = []
         for known in self.live():
             settled = self._settled(known)
@@ -200,7 +205,17 @@ class Instances:
         self._acting.forget(probe_id)
 
     def push(self, known: KnownInstance) -> bytes:
-        """The message of docs/protocol.md, section Push."""
+        """The message of docs/protocol.md, section Push, made once for its readers."""
+        name = known.wanted, known.revision
+        if known.wanted not in self._sets:
+            return self._encode(known)
+        if name not in self._pushes:
+            if len(self._pushes) >= _PUSHES:
+                self._pushes.clear()
+            self._pushes[name] = self._encode(known)
+        return self._pushes[name]
+
+    def _encode(self, known: KnownInstance) -> bytes:
         wanted = self._wanted(known)
         message: dict[str, object] = {
             "revision": known.revision,

@@ -282,6 +282,27 @@ def signed_policy(app, sequence=1, **changes):
     return table | scope | changes
 
 
+def test_a_push_is_made_once_for_all_who_get_the_same(on_server):
+    async def body(client):
+        for number in (1, 2, 3):
+            app = "shop" if number < 3 else "other"
+            await client.register(number, app=app)
+        keys = {"id": "p", "target": "m:f", "log": "x", "scope": {"app": "shop"}}
+        await client.ask("POST", "probes", {"probe": keys})
+        instances = client.operations.instances
+        same, too, other = (instances.get(f"{n:032x}") for n in (1, 2, 3))
+        assert instances.push(same) is instances.push(too)
+        assert instances.push(same) != instances.push(other)
+        keys["log"] = "y"
+        await client.ask("PUT", "probes/p", {"probe": keys})
+        changed = instances.push(instances.get(f"{1:032x}"))
+        assert changed != instances.push(other)
+        assert b'"y"' in changed
+        assert b'"x"' not in changed
+
+    on_server(body)
+
+
 def test_a_policy_is_kept_for_its_app_and_pushed_to_it(on_server):
     async def body(client):
         await client.register(1)

@@ -57,3 +57,31 @@ def test_closing_wakes_everybody():
             assert await watcher.wait(0)
 
     asyncio.run(body())
+
+
+def test_a_wait_ends_when_it_is_woken_and_long_before_its_time():
+    async def body():
+        hub = Hub()
+        with hub.connected("a", takes_queries=True) as connection:
+            waiting = asyncio.create_task(connection.wait(600))
+            await asyncio.sleep(0)
+            hub.wake(["a"])
+            hub.wake(["a"])
+            assert await asyncio.wait_for(waiting, 30)
+            assert not await connection.wait(0.01)
+
+    asyncio.run(body())
+
+
+def test_a_wait_that_is_cancelled_leaves_a_waiter_that_can_be_woken():
+    async def body():
+        hub = Hub()
+        with hub.connected("a", takes_queries=True) as connection:
+            waiting = asyncio.create_task(connection.wait(600))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            hub.wake(["a"])
+            assert await connection.wait(600)
+
+    asyncio.run(body())
