@@ -173,9 +173,9 @@ class Judge:
             and self._blocks_in(request)
         ):
             return Raise(_blocked(request))
-        is_stored = outcome is None and protect.detector == "sql"
-        if is_stored and protection.stored is not None:
-            protection.stored.store(request, text, inputs)
+        stored = protection.stored  # once: a rule may turn it off at any moment
+        if outcome is None and stored is not None and protect.detector == "sql":
+            stored.store(request, text, inputs)
         return outcome
 
     def _blocks_in(self, request: RequestContext) -> bool:
