@@ -1,5 +1,6 @@
 """The agent lives in other people's processes: what its import brings with it."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,24 @@ def test_the_import_brings_nothing_heavy():
 def test_the_import_brings_only_the_standard_library():
     tops = {name.split(".")[0] for name in modules_of_an_import("-I", "-S")}
     assert tops - {"remora"} <= sys.stdlib_module_names
+
+
+def late_names(door):
+    """What the door of a package hands on when it is first asked for."""
+    tree = ast.parse(door.read_text("utf-8"))
+    if not any(getattr(each, "name", "") == "__getattr__" for each in tree.body):
+        return set()
+    given = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    typed = [n for n in ast.walk(tree) if isinstance(n, ast.If)]
+    late = {id(n) for each in typed for n in each.body}
+    return {name.name for each in given if id(each) in late for name in each.names}
+
+
+def test_what_a_package_gives_late_is_named_like_none_of_its_modules():
+    """Else it would be the module, once somebody has imported that: no function."""
+    found = set()
+    for door in (FOLDER / "remora").rglob("__init__.py"):
+        names = late_names(door)
+        assert names.isdisjoint(path.stem for path in door.parent.iterdir()), door
+        found |= names
+    assert {"plan", "points", "Link"} <= found

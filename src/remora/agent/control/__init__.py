@@ -13,11 +13,11 @@ from remora.agent.control.frameworks import Frameworks
 from remora.agent.control.identity import make_instance, spawning_master
 
 if TYPE_CHECKING:
+    from remora.agent.control.changes import Changes, plan
     from remora.agent.control.children import Children
     from remora.agent.control.events import EventReader, ServerEvent
     from remora.agent.control.link import Link, Listener
     from remora.agent.control.messages import Push, Query, parse_push, parse_query
-    from remora.agent.control.plan import Changes, plan
     from remora.agent.control.probe_files import read_probe_file, read_probe_files
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _LATE = {
-    "Changes": "plan",
+    "Changes": "changes",
     "Children": "children",
     "EventReader": "events",
     "Link": "link",
@@ -50,7 +50,7 @@ _LATE = {
     "ServerEvent": "events",
     "parse_push": "messages",
     "parse_query": "messages",
-    "plan": "plan",
+    "plan": "changes",
     "read_probe_file": "probe_files",
     "read_probe_files": "probe_files",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remora import packs
-from remora.agent.control.plan import plan
+from remora.agent.control.changes import plan
 from remora.agent.control.probe_files import read_probe_files
 from remora.agent.request import protection
 from remora.agent.request.rules import RuleBook

@@ -35,7 +35,7 @@ from remora.agent.targets.site import (
 from remora.agent.targets.stand_ins import forget, stand_in
 
 if TYPE_CHECKING:
-    from remora.agent.targets.points import points, sites_meant
+    from remora.agent.targets.listing import points, sites_meant
 
 __all__ = [
     "ABSENT",
@@ -72,7 +72,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in {"points", "sites_meant"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from remora.agent.targets.points import points, sites_meant
+    from remora.agent.targets.listing import points, sites_meant
 
     globals().update(points=points, sites_meant=sites_meant)
     return globals()[name]
