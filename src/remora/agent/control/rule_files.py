@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from remora.agent.control.probe_files import read_file
 from remora.errors import RuleError
-from remora.protocol.rules import RULES_LIMIT, parse_rule
+from remora.protocol.rules import ID_CHARACTERS, RULES_LIMIT, parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +58,8 @@ def _parse(path: str, text: str) -> list[Rule]:
     rules: list[Rule] = []
     for number, entry in enumerate(entries, 1):
         try:
-            rules.append(_read(entry, f"{path}#{number}"))
+            # of a long path the end says which one it is
+            rules.append(_read(entry, f"{path}#{number}"[-ID_CHARACTERS:]))
         except RuleError as error:
             raise RuleError(f"{path}: rule {number}: {error}") from None
     return rules

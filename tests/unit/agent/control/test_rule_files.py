@@ -4,6 +4,7 @@ import pytest
 
 from remora.agent.control.rule_files import read_rule_files
 from remora.errors import ProbeFileError, RuleError
+from remora.protocol.rules import ID_CHARACTERS
 
 DAY_NS = 86_400 * 10**9
 
@@ -33,9 +34,16 @@ def test_rules_are_read_in_their_order(tmp_path):
         """,
     )
     assert (one.detector, one.route, one.mode) == ("sql", "/console/*", "watch")
-    assert one.id == f"{tmp_path}/rules.toml#1"
+    assert one.id == f"{tmp_path}/rules.toml#1"[-ID_CHARACTERS:]
     assert one.expires_at == 2 * DAY_NS, "a date holds to its end"
     assert (other.id, other.expires_at) == ("all", DAY_NS)
+
+
+def test_rules_of_a_file_with_a_long_path_keep_names_of_their_own(tmp_path):
+    folder = tmp_path / ("deep" * 20) / ("down" * 20)
+    folder.mkdir(parents=True)
+    found = read(folder, "[[rule]]\nmode = 'watch'\nreason = 'x'\n" * 2)
+    assert [each.id[-12:] for each in found] == ["rules.toml#1", "rules.toml#2"]
 
 
 @pytest.mark.parametrize(
