@@ -221,7 +221,7 @@ class TestInstances:
         message = {"instance": f"{1:032x}", "revision": 0, "statuses": []}
         site.agent("statuses", {**message, "cost": cost})
         html = site.page("/instances")
-        assert "5.0% CPU" in html
+        assert "5.0% of its CPU" in html
         assert "1 thread, 20 ms of 400 ms CPU" in html
 
     def test_instances_are_filtered_by_app_and_state(self, site):
