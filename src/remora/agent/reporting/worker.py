@@ -20,6 +20,7 @@ from remora.agent.runtime import guard, originals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from remora.agent.diagnostics import Diagnostics
     from remora.agent.reporting.task import Task
@@ -321,6 +322,10 @@ class Worker:
             job.wait = Wait(until=NEVER)
         except BaseException as error:  # noqa: BLE001 - the boundary: the thread never dies of a fault
             job.routine = None
+            if _is_patched_under_import(error):
+                self._diagnostics.count("import-again")
+                job.wait = Wait(until=now + _FAULT_REST_S)
+                return
             job.failures += 1
             pause_s = min(_FAULT_PAUSE_LIMIT_S, 2.0 ** min(job.failures, 6))
             job.wait = Wait(until=now + pause_s)
@@ -361,13 +366,32 @@ class _Lock(Protocol):
 
 def _place(error: BaseException) -> str:
     """Type of an error and where it was raised; its text may hold the app's values."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
+    traceback = _innermost(error)
     if traceback is None:
         return type(error).__name__
     code = traceback.tb_frame.f_code
     return f"{type(error).__name__} in {code.co_qualname}, line {traceback.tb_lineno}"
+
+
+def _is_patched_under_import(error: BaseException) -> bool:
+    """Whether threads got other names while we imported, as gevent gives them.
+
+    The import system then takes us for another thread than the one that has the lock of
+    the module (`_ModuleLock` in importlib). Asked again, it gives what is imported.
+    """
+    traceback = _innermost(error)
+    return (
+        type(error) is RuntimeError
+        and traceback is not None
+        and traceback.tb_frame.f_code.co_qualname == "_ModuleLock.release"
+    )
+
+
+def _innermost(error: BaseException) -> TracebackType | None:
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback
 
 
 def _wait_until_gone(native_id: int, deadline: float) -> bool:

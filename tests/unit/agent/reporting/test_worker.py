@@ -349,6 +349,54 @@ def check_forks(python, path):
     assert done.stderr == b""
 
 
+PATCHED = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from remora.agent.diagnostics import Diagnostics
+from remora.agent.reporting import Wait, Worker
+
+class Task:
+    settled, done = True, False
+    def routines(self):
+        return (self.run,)
+    def run(self):
+        import outer
+        self.done = True
+        yield Wait(until=float("inf"))
+    def hurry(self, is_urgent): pass
+    is_settled = True
+    def end(self): pass
+    close = end
+
+task, diagnostics = Task(), Diagnostics("stderr")
+worker = Worker(diagnostics)
+worker.add(task)
+worker.start()
+end = time.monotonic() + 30
+while not task.done and time.monotonic() < end:
+    time.sleep(0.01)
+assert task.done
+assert diagnostics.counters == {"import-again": 1}, diagnostics.counters
+worker.close(1)
+"""
+
+
+def test_threads_that_get_other_names_during_an_import_do_not_disturb_it(tmp_path):
+    """As gevent.monkey does in a worker of gunicorn while the agent begins."""
+    tmp_path.joinpath("outer.py").write_text("import patches")
+    tmp_path.joinpath("patches.py").write_text(
+        "import _thread\nown = _thread.get_ident\n_thread.get_ident = lambda: -own()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", PATCHED, str(tmp_path)],
+        env={"PYTHONPATH": SOURCE},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_nothing_big_is_imported():
     code = (
         "import sys; import remora.agent.reporting, remora.agent.control; "
