@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from remora.errors import ExpressionError
+from remora.expression.source_text import parse_expression
 from remora.expression.tree import (
     DEPTH_LIMIT,
     EXACT_INT,
@@ -82,12 +83,12 @@ class _PlacedError(Exception):
 def _parse(text: str) -> ast.expr:
     try:
         if "\\" not in text:
-            return ast.parse(text, mode="eval").body
+            return parse_expression(text)
         # '\d' in a pattern makes the parser warn. The filters belong to the whole
         # process, so they are touched for such texts only.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(text, mode="eval").body
+            return parse_expression(text)
     except SyntaxError as error:
         column = max(1, min(error.offset or 1, len(text)))
         raise _PlacedError(

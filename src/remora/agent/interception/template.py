@@ -19,6 +19,7 @@ import ast
 from typing import TYPE_CHECKING, NamedTuple
 
 from remora.agent.interception import plan
+from remora.expression.source_text import parse_source
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -126,7 +127,7 @@ class _Placeholders(ast.NodeTransformer):
 
 def placed(source: str) -> ast.Module:
     """The tree of a trampoline's text: placeholders for capitals, all on one line."""
-    tree = _Placeholders().visit(ast.parse(source))
+    tree = _Placeholders().visit(parse_source(source))
     for node in ast.walk(tree):
         if isinstance(
             node, (ast.expr, ast.stmt, ast.excepthandler, ast.arg)

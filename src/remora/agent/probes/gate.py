@@ -34,6 +34,7 @@ from remora.expression import (
     compile_condition,
     find_unread,
 )
+from remora.expression.source_text import parse_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +147,7 @@ def _count_body(code: Code, count: Count, table: Table) -> list[ast.stmt]:
     for position, expression in enumerate(count.by):
         key = f"key{position}"
         body.append(_assign(key, code.value(expression)))
-        body += ast.parse(
+        body += parse_source(
             f"kind = {kind}({key})\n"
             f"if kind is {whole}: {key} = ('int', {key})\n"
             f"elif kind is not {text} or {length}({key}) > 256: {key} = {plain}({key})"
@@ -156,7 +157,7 @@ def _count_body(code: Code, count: Count, table: Table) -> list[ast.stmt]:
         keys.append(f"{_name(code, Callers().key)}()")
     key = keys[0] if len(keys) == 1 else f"({''.join(k + ', ' for k in keys)})"
     get, new = _name(code, table.find), _name(code, table.new_row)
-    body += ast.parse(
+    body += parse_source(
         f"key = {key}\nrow = {get}(key)\nif row is None: row = {new}(key)\nrow[0] += 1"
     ).body
     for measure, update in (
@@ -168,7 +169,7 @@ def _count_body(code: Code, count: Count, table: Table) -> list[ast.stmt]:
     ):
         if measure is not None:
             body.append(_assign("value", code.value(measure)))
-            body += ast.parse(
+            body += parse_source(
                 f"kind = {kind}(value)\n"
                 f"if kind is {whole} or kind is {_name(code, float)}: {update}"
             ).body
@@ -183,7 +184,7 @@ def _note_body(code: Code, probe: Probe, firings: Firings) -> list[ast.stmt]:
     call = ast.Call(func=code.constant(note), args=arguments, keywords=[])
     body: list[ast.stmt] = [ast.Expr(value=call)]
     if not (probe.reports or probe.count or probe.override):
-        body += ast.parse(f"{_name(code, firings)}.count += 1").body
+        body += parse_source(f"{_name(code, firings)}.count += 1").body
     return body
 
 
@@ -242,7 +243,7 @@ def _firing_body(
 ) -> list[ast.stmt]:
     """The limit first; only what it lets through is fired. An outcome is returned."""
     clock, limiter = _name(code, originals.monotonic), _name(code, firings.limiter)
-    body = ast.parse(
+    body = parse_source(
         f"if {clock}() < {limiter}.open_at: {limiter}.suppressed += 1\n"
         f"else: return {fire}()"
     ).body

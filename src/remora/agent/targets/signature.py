@@ -12,6 +12,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from remora.agent.runtime import builtin_object
+from remora.expression.source_text import parse_source
 from remora.values import field, frozen_by_identity, replace
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _read(text: str, *, drops_first: bool) -> Signature | None:
     begins_with_self = text.startswith("($")
     plain = text.replace("($", "(", 1).replace("<unrepresentable>", "...")
     try:
-        tree = ast.parse(f"def f{plain}: pass")
+        tree = parse_source(f"def f{plain}: pass")
     except (SyntaxError, ValueError):
         return None
     definition = tree.body[0]
