@@ -124,6 +124,13 @@ def _install(session: nox.Session, lock: str) -> None:
     session.install("--quiet", "--no-deps", "--force-reinstall", str(_wheel(session)))
 
 
+def _install_driver_in_c(session: nox.Session) -> None:
+    """mysqlclient, where it can be built: it has no wheels."""
+    if shutil.which("mariadb_config") or shutil.which("mysql_config"):
+        lock = "requirements/mysqlclient.txt"
+        session.install("--quiet", "--require-hashes", "-r", lock)
+
+
 def _check_ground(session: nox.Session) -> None:
     """In CI what is missing is a failure; elsewhere it is said and skipped."""
     missing: list[str] = []
@@ -143,6 +150,7 @@ def _check_ground(session: nox.Session) -> None:
 def _test(session: nox.Session) -> None:
     _check_ground(session)
     _install(session, "test")
+    _install_driver_in_c(session)
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return

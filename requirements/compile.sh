@@ -16,7 +16,7 @@ compile test --extra demo --group test
 compile lint --extra demo --group test --group lint
 compile bench --extra demo --group bench
 # An extra would drag the product's own needs into the tool's environment.
-for group in build explore bench-web; do
+for group in build explore bench-web mysqlclient; do
   uv pip compile --group "pyproject.toml:$group" --universal --python-version 3.11 \
     --generate-hashes --no-emit-index-url --no-annotate --quiet \
     --custom-compile-command requirements/compile.sh \

@@ -1,5 +1,6 @@
 """What tests of several folders need from the machine."""
 
+import importlib.util
 import os
 import signal
 import sys
@@ -30,9 +31,61 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
+def needs():
+    """`needs("waitress")`: without it a skip that is seen, in CI a failure."""
+
+    def needs(package):
+        if importlib.util.find_spec(package) is not None:
+            return
+        sentence = f"{package} is not installed: requirements/test.txt has it"
+        if IN_CI:
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+
+    return needs
+
+
+@pytest.fixture(scope="session")
 def interpreters():
     """Paths of the CPythons that may be started: those nox found, or only our own."""
     given = os.environ.get("REMORA_TEST_PYTHONS", "")
     return [Path(path) for path in given.split(os.pathsep) if path] or [
         Path(sys.executable)
     ]
+
+
+@pytest.fixture
+def make_probes():
+    """Makes registries of probes in this process, with no agent around them."""
+    from remora.agent.capture import SecretNames
+    from remora.agent.diagnostics import Diagnostics
+    from remora.agent.hooks import HookTable
+    from remora.agent.modules import ModuleStore
+    from remora.agent.probes import Probes
+    from remora.protocol import Instance
+
+    made = []
+
+    def make():
+        store = ModuleStore(Diagnostics("off"))
+        store.start()
+        instance = Instance("i", "shop", "prod", "1", "web", 1, 0, 0, "CPython", "0")
+        secret = SecretNames(())
+        table = HookTable()
+        made.append(
+            Probes(
+                store, table, lambda *_: True, secret, lambda: instance, lambda: None
+            )
+        )
+        return made[-1]
+
+    yield make
+    for probes in made:
+        probes.clear()
+        probes.store.stop()
+
+
+@pytest.fixture
+def probes(make_probes):
+    """One such registry."""
+    return make_probes()

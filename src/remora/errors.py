@@ -114,6 +114,13 @@ class CommandError(RemoraError):
     slug = "bad-command"
 
 
+class UsageError(RemoraError):
+    """The words of a command cannot be understood."""
+
+    slug = "bad-usage"
+    exit_status = 2
+
+
 class CommandNotFoundError(CommandError):
     """The command to run does not exist."""
 

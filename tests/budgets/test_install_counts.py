@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 
-import pytest
-
-from remora.agent.capture import SecretNames
-from remora.agent.diagnostics import Diagnostics
-from remora.agent.hooks import HookTable
-from remora.agent.modules import ModuleStore
 from remora.agent.probes import Handle, Probes
-from remora.protocol import Instance, parse_probe
+from remora.protocol import parse_probe
 
 INSTALL, REMOVE = 140, 10
 """Python calls a function; ten thousand are installed in under a second and removed in
 under a tenth of one (benchmarks/hooks.py)."""
-
-
-@pytest.fixture
-def probes() -> Iterator[Probes]:
-    store = ModuleStore(Diagnostics("off"))
-    store.start()
-    instance = Instance("i", "app", "dev", "0", "host", 1, 0, 0, "CPython", "0")
-    probes = Probes(
-        store,
-        HookTable(),
-        lambda *_: True,
-        SecretNames(()),
-        lambda: instance,
-        lambda: None,
-    )
-    yield probes
-    probes.clear()
-    store.stop()
 
 
 def calls(function: Callable[[], object]) -> int:

@@ -3,8 +3,6 @@
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from remora.protocol import probe_reading
-
 WHOLE = {
     "id": "p",
     "target": "fuzzed_shop:charge",
@@ -51,19 +49,75 @@ VALUES = st.recursive(
 )
 
 
-@st.composite
-def fuzzed(draw):
-    """A whole probe in which one field, or one entry of a field, is something else."""
-    table = dict(WHOLE)
-    key = draw(st.sampled_from([*sorted(probe_reading._READERS), "colour"]))
-    value = table.get(key)
-    if isinstance(value, dict) and draw(st.booleans()):
-        entry = draw(st.sampled_from([*value, "other"]))
-        table[key] = {**value, entry: draw(VALUES)}
-    else:
-        table[key] = draw(VALUES)
-    return table
+KEY = "ed25519:" + "A" * 43 + "="
+SIGNATURE = {"key": KEY, "sequence": 5, "expires_at": 2**62, "value": "A" * 86 + "=="}
+_ID = {"id": "p", "target": "fuzzed_shop:charge"}
+_SINK = {"detector": "sql", "argument": [0, "amount"], "dialect": "sqlite"}
+WHOLES: tuple[dict, ...] = (
+    WHOLE,
+    {
+        **_ID,
+        "when": "amount > 1",
+        "protect": {**_SINK, "mode": "watch"},
+        "requires": "shop>=1.0",
+        "expires_at": 2**62,
+        "signature": SIGNATURE,
+    },
+    {**_ID, "protect": {"detector": "url", "argument": "amount", "allowed": ["a.b"]}},
+    {**_ID, "request": {"kind": "custom", "method": "amount", "callable": "amount"}},
+    {**_ID, "span": {"name": "charge {amount}", "attributes": {"amount": "amount"}}},
+    {**_ID, "phase": "post", "override": {"return": "amount", "mode": "watch"}},
+    {**_ID, "phase": "fail", "override": {"raise": "KeyError: {amount}"}},
+    {
+        **_ID,
+        "target": ["fuzzed/shop.py:42"],
+        "expect": "return amount",
+        "snapshot": ["locals", "amount"],
+        "count": {"by": ["stack"], "average": "amount", "histogram": "amount"},
+    },
+)
+"""Probes that are good, which between them have every key and most entries."""
 
+
+def _places() -> list[tuple[int, str, str | int | None]]:
+    """Every key of every whole probe, and every entry of what stands under it."""
+    places: list[tuple[int, str, str | int | None]] = []
+    for number, whole in enumerate(WHOLES):
+        for key, value in [*whole.items(), ("colour", 0)]:
+            places.append((number, key, None))
+            if isinstance(value, dict):
+                places += [(number, key, entry) for entry in [*value, "other"]]
+            elif isinstance(value, list):
+                places += [(number, key, position) for position in range(len(value))]
+    return places
+
+
+PLACES = _places()
+
+
+def fuzzed_at(place):
+    """Whole probes in which what stands at one place is something else."""
+    number, key, entry = place
+    whole = WHOLES[number]
+
+    def put(value):
+        if entry is None:
+            return whole | {key: value}
+        parts = dict(whole[key]) if isinstance(whole[key], dict) else list(whole[key])
+        parts[entry] = value
+        return whole | {key: parts}
+
+    return VALUES.map(put)
+
+
+at_each_place = settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+"""As below, for tests that are made of every place."""
 
 always_the_same = settings(
     max_examples=150,

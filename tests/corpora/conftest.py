@@ -1,19 +1,46 @@
 """Real interpreters: what a text really does there is the oracle of the corpora."""
 
+import importlib
+import importlib.util
 import os
 import sqlite3
+import urllib.parse
 
 import psycopg
 import pymysql
 import pytest
+
+import remora
+from remora.agent.capture import SecretNames
+from remora.agent.control.protection import read_packs, read_stored
+from remora.agent.diagnostics import Diagnostics
+from remora.agent.hooks import HookTable
+from remora.agent.modules import ModuleStore
+from remora.agent.probes import Probes
+from remora.agent.request import RequestContext, protection, serve_request
+from remora.protocol import Instance
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 TABLE = "CREATE TEMPORARY TABLE remora_u (id integer, name varchar(40), pin integer)"
 ROWS = "INSERT INTO remora_u VALUES (1, 'bob', 7), (2, 'eve', 8), (3, 'O''Hara', 9)"
 
 
+POSTGRESQL = {
+    "host": "127.0.0.1",
+    "user": os.environ.get("PGUSER", "postgres"),
+    "dbname": os.environ.get("PGDATABASE", "postgres"),
+    "connect_timeout": 3,
+}
+
+
+def needs(driver, remedy="requirements/test.txt has it"):
+    """A skip that is seen where a driver is not installed, in CI a failure."""
+    if importlib.util.find_spec(driver) is None:
+        _missing(driver, remedy)
+
+
 def _missing(name, error):
-    sentence = f"{name} is not there on loopback: {error}"
+    sentence = f"{name} is not there: {error}"
     if IN_CI:
         pytest.fail(sentence)
     pytest.skip(sentence)
@@ -50,13 +77,19 @@ def open_sqlite():
 
 def open_postgresql():
     try:
-        connection = psycopg.connect(
-            host="127.0.0.1",
-            user=os.environ.get("PGUSER", "postgres"),
-            dbname=os.environ.get("PGDATABASE", "postgres"),
-            connect_timeout=3,
-        )
+        connection = psycopg.connect(**POSTGRESQL)
     except psycopg.OperationalError as error:
+        _missing("PostgreSQL", error)
+    return Database("postgresql", connection, "%s")
+
+
+def open_postgresql_by_psycopg2():
+    needs("psycopg2")
+    import psycopg2
+
+    try:
+        connection = psycopg2.connect(**POSTGRESQL)
+    except psycopg2.OperationalError as error:
         _missing("PostgreSQL", error)
     return Database("postgresql", connection, "%s")
 
@@ -72,11 +105,9 @@ def open_mariadb():
 
 
 def open_mariadb_by_c():
-    """By the driver in C, which has no wheels: tested where somebody has built it."""
-    driver = pytest.importorskip(
-        "MySQLdb",
-        reason="mysqlclient is not installed: it is built against libmariadb-dev",
-    )
+    """By the driver in C, which has no wheels: tested where it can be built."""
+    needs("MySQLdb", "mysqlclient is built where there is libmariadb-dev")
+    driver = importlib.import_module("MySQLdb")
     try:
         connection = driver.connect(
             host="127.0.0.1", user="root", database="test", connect_timeout=3
@@ -89,6 +120,7 @@ def open_mariadb_by_c():
 OPENED = {
     "sqlite": open_sqlite,
     "postgresql": open_postgresql,
+    "psycopg2": open_postgresql_by_psycopg2,
     "mysql": open_mariadb,
     "mysqlclient": open_mariadb_by_c,
 }
@@ -99,3 +131,117 @@ def database(request):
     opened = OPENED[request.param]()
     yield opened
     opened.connection.close()
+
+
+@pytest.fixture
+def guard():
+    """Puts the packs of some detectors into this process until the test ends."""
+    store = ModuleStore(Diagnostics("off"))
+    store.start()
+    instance = Instance("i", "app", "dev", "0", "host", 1, 0, 0, "CPython", "0")
+    probes = Probes(
+        store,
+        HookTable(),
+        lambda *_: True,
+        SecretNames(()),
+        lambda: instance,
+        lambda: None,
+    )
+    store.subscribe(probes.module_loaded)
+
+    def begin(*detectors, allowed=(), others=()):
+        modes = dict.fromkeys(detectors, "block")
+        probes.add([*read_packs(modes, allowed, {}), *others])
+
+    yield begin
+    probes.clear()
+    store.stop()
+
+
+@pytest.fixture
+def guarded(guard):
+    """The pack of SQL, and what knows stored input again."""
+    protection.keeps_stored = True
+    guard("sql", others=read_stored({}))
+    yield
+    protection.keeps_stored = False
+
+
+@pytest.fixture
+def serving():
+    """Begins a request with one value in its query, and those of further names."""
+
+    def begin(value, **more):
+        request = RequestContext()
+        query = urllib.parse.urlencode({"x": value, **more})
+        request.source = {"QUERY_STRING": query}
+        serve_request(request)
+        return request
+
+    yield begin
+    serve_request(None)
+
+
+@pytest.fixture
+def is_stopped(serving):
+    """Whether a call with a value of the request is refused; what it raises is lost.
+
+    The value is made anew: the app's own constants are no input.
+    """
+
+    def call(function, value, **more):
+        request = serving(value, **more)
+        was_blocked = False
+        try:
+            function("".join(list(value)))
+        except Exception as error:
+            was_blocked = _is_by_block(error)
+        serve_request(None)
+        assert bool(request.condemned) == was_blocked
+        return was_blocked
+
+    return call
+
+
+def _is_by_block(error):
+    """Libraries wrap what they get."""
+    while error is not None:
+        if isinstance(error, remora.Blocked):
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            return any(map(_is_by_block, error.exceptions))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@pytest.fixture
+def import_driver():
+    """A driver, or a skip."""
+
+    def get(name):
+        needs(name)
+        return importlib.import_module(name)
+
+    return get
+
+
+@pytest.fixture
+def postgresql():
+    """How asyncpg is to connect, where there is a server."""
+    open_postgresql().connection.close()
+    return {
+        "host": POSTGRESQL["host"],
+        "user": POSTGRESQL["user"],
+        "database": POSTGRESQL["dbname"],
+    }
+
+
+@pytest.fixture
+def postgresql_options():
+    return POSTGRESQL
+
+
+@pytest.fixture
+def open_database():
+    """Skips, visibly, where a database or its driver is missing."""
+    return lambda name: OPENED[name]().connection.close()

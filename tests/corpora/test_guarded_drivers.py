@@ -1,57 +1,17 @@
 """The pack of SQL sinks on real drivers: the server never gets the attack."""
 
-import urllib.parse
-
 import pytest
 
 import remora
-from remora.agent.capture import SecretNames
-from remora.agent.control.protection import read_packs, read_stored
-from remora.agent.diagnostics import Diagnostics
-from remora.agent.hooks import HookTable
-from remora.agent.modules import ModuleStore
-from remora.agent.probes import Probes
-from remora.agent.request import RequestContext, protection, serve_request
-from remora.protocol import Instance
+from remora.agent.request import serve_request
 
 pytestmark = pytest.mark.parametrize(
-    "database", ["sqlite", "postgresql", "mysql", "mysqlclient"], indirect=True
+    "database",
+    ["sqlite", "postgresql", "psycopg2", "mysql", "mysqlclient"],
+    indirect=True,
 )
 ATTACKS = ("x' OR '1'='1", "' UNION SELECT 1, 'a', 2 -- ", "nobody' OR 1=1 -- ")
 HONEST = ("bob", "O''Hara", "select or union", "1' ")
-
-
-@pytest.fixture
-def guarded():
-    store = ModuleStore(Diagnostics("off"))
-    store.start()
-    instance = Instance("i", "app", "dev", "0", "host", 1, 0, 0, "CPython", "0")
-    probes = Probes(
-        store,
-        HookTable(),
-        lambda *_: True,
-        SecretNames(()),
-        lambda: instance,
-        lambda: None,
-    )
-    protection.keeps_stored = True
-    probes.add([*read_packs({"sql": "block"}, (), {}), *read_stored({})])
-    yield
-    protection.keeps_stored = False
-    probes.clear()
-    store.stop()
-
-
-@pytest.fixture
-def serving():
-    def begin(value):
-        request = RequestContext()
-        request.source = {"QUERY_STRING": "name=" + urllib.parse.quote(value)}
-        serve_request(request)
-        return request
-
-    yield begin
-    serve_request(None)
 
 
 def statement(value):
@@ -110,6 +70,8 @@ def iterate(cursor):
 
 @pytest.mark.parametrize("fetch", [fetch_one, fetch_many, fetch_all, iterate])
 def test_what_was_stored_and_is_read_again_is_input(database, guarded, serving, fetch):
+    if fetch is iterate and type(database.connection).__module__.startswith("psycopg2"):
+        pytest.skip("its cursor is iterated by a slot in C, as docs/requests.md says")
     value = ATTACKS[0]
     cursor = database.connection.cursor()
     insert = f"INSERT INTO remora_u VALUES (5, {database.mark}, 1)"

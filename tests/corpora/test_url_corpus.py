@@ -58,7 +58,7 @@ def test_a_host_that_reaches_this_machine_is_found(port, host):
         reached = False  # a resolver that reads fewer forms
     if host in {"0", "127.0.0.1", "localhost"}:
         assert reached
-    assert isinstance(judged(address, host), Finding) or len(host) == 1
+    assert isinstance(judged(address, host), Finding)
     assert isinstance(judged(address, address), Finding)
 
 
@@ -94,10 +94,19 @@ def test_an_input_that_decides_where_to_is_found(template, text):
         ("https://api.example.com:{x}/", "8443"),
         ("{x}", "http://8.8.8.8/"),
         ("http://127.0.0.1:5000/{x}", "items/7"),
+        ("http://{x}.shop.internal/", "orders"),
     ],
 )
 def test_an_input_that_stays_in_its_part_is_passed(template, text):
     assert judged(template.replace("{x}", text), text) is None
+
+
+@pytest.mark.parametrize("text", ["10", "0", "5:80", "10.0", "internal", "db"])
+def test_an_input_that_the_app_s_own_address_holds_is_passed(text):
+    for address in ("http://10.0.0.5:8000/", "http://db.internal:8000/"):
+        assert judged(address, text) is None
+    for host in ("10.0.0.5", "db.internal"):
+        assert url.judge_host(host, Inputs([Input(text, "query", "x")])) is None
 
 
 def test_names_are_judged_by_the_addresses_that_they_resolved_to():

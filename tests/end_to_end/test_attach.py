@@ -28,6 +28,8 @@ KINDS = (
     "read",
     "accept",
     "wait_for_child",
+    "wait_for_file_lock",
+    "wait_for_record_lock",
     "idle_loop",
     "four_busy_threads",
     "compute",
@@ -149,6 +151,25 @@ def test_a_call_that_holds_the_interpreter_is_waited_for_and_said(
     assert get_in(process, say=hear).state == "started"
     assert "queued: the process is in one long C call; still waiting (1 s)" in heard
     assert get_out(process).state == "stopped"
+    assert ends_well(process)
+
+
+def test_a_write_that_waits_for_its_reader_is_not_cut_short(start, park, get_in):
+    """A stop would end it, and the program would hear that only a part was written."""
+    process = park("write", stdin=subprocess.PIPE)
+    with pytest.raises(AttachTimeoutError, match="that a stop would cut short"):
+        get_in(process, timeout_s=0.5)
+    heard = []
+
+    def hear(text):
+        heard.append(text)
+        if len(heard) == 1:
+            process.popen.stdin.write(b"x")
+            process.popen.stdin.flush()
+
+    assert get_in(process, say=hear).state == "started"
+    assert heard[0].startswith("queued: the process is in a system call that a stop")
+    assert "1000000 of 1000000 written" in process.out.read_text()
     assert ends_well(process)
 
 

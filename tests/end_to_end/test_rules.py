@@ -145,3 +145,39 @@ def test_ps_shows_what_is_guarded_and_in_which_mode(
     assert {pack["mode"] for pack in packs().values()} == {"block"}
     assert "asyncpg" in packs()["sql"]["waiting"]
     assert all(pack["flaws"] == [] for pack in packs().values())
+
+
+def test_checks_that_were_not_made_are_counted_and_shown_everywhere(
+    server, operator, serve_site, until, remora_command
+):
+    """A statement with so many comparisons is not searched for names behind them."""
+    options = server.options("shop", protect="watch")
+    shop = serve_site(options, "vault:application", workers=1)
+    operator.connected("shop", 1)
+    with httpx.Client(base_url=shop.url, timeout=30, trust_env=False) as client:
+        answer = client.post("/form", data={"name": "=" * 60_000})
+        assert answer.status_code == 200
+
+    def counts():
+        (row,) = operator.connected("shop", 1)
+        told = (row["protection"] or {"packs": []})["packs"]
+        return {pack["pack"]: pack["not_made"] for pack in told}
+
+    until(lambda: counts().get("sql"), "the count of what was not made")
+    reason = "the statement has too many comparisons"
+    assert counts()["sql"] == {reason: 1}
+    token = server.token("operator")
+    for word in ("ps", "protect"):
+        ran = remora_command(word, REMORA_SERVER=server.url, REMORA_TOKEN=token)
+        assert f"1 checks not made: {reason}" in ran.stdout, ran.stderr
+    metrics = httpx.get(
+        f"{server.url}/metrics",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+        trust_env=False,
+    )
+    lines = metrics.text.splitlines()
+    assert 'remora_checks_not_made{detector="sql"} 1' in lines
+    told = "__import__('remora').status()['protection']['probes']"
+    status = f"[each['not_made'] for each in {told} if each['not_made']]"
+    assert shop.behind(shop.pids()[0], status) == [{reason: 1}]

@@ -1,5 +1,6 @@
 """Under each server idle workers are reached, and the master is listed as idle."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,11 @@ BIN = Path(sys.executable).parent
 UWSGI = [BIN / "uwsgi", "--http-socket", "127.0.0.1:{port}", "--module", "counter"]
 UVICORN = [sys.executable, "-m", "uvicorn", "--port", "{port}", "counter:asgi"]
 HYPERCORN = [sys.executable, "-m", "hypercorn", "--bind", "127.0.0.1:{port}"]
-GUNICORN = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}"]
+# Its control socket has a thread in the master, which sometimes is there in time.
+GUNICORN = [
+    *(sys.executable, "-m", "gunicorn", "--no-control-socket"),
+    *("--bind", "127.0.0.1:{port}"),
+]
 SERVERS = {
     "uwsgi plain": ([*UWSGI, "--master", "-p", 2], 2, "uWSGI"),
     "uwsgi lazy-apps": ([*UWSGI, "--master", "-p", 2, "--lazy-apps"], 2, "uWSGI"),
@@ -29,6 +34,17 @@ SERVERS = {
     "uvicorn workers": ([*UVICORN, "--workers", 2], 2, "uvicorn's master"),
     "uvicorn reload": ([*UVICORN, "--reload"], 1, "uvicorn's reloader"),
     "hypercorn": ([*HYPERCORN, "-w", 2, "counter:asgi"], 2, "hypercorn's master"),
+    "gunicorn sync": ([*GUNICORN, "-w", 2, "counter"], 2, "gunicorn's master"),
+    "gunicorn gthread": (
+        [*GUNICORN, "-w", 2, "-k", "gthread", "--threads", 2, "counter"],
+        2,
+        "gunicorn's master",
+    ),
+    "gunicorn preload": (
+        [*GUNICORN, "-w", 2, "--preload", "counter"],
+        2,
+        "gunicorn's master",
+    ),
     "gunicorn gevent": (
         [*GUNICORN, "-w", 2, "-k", "gevent", "counter"],
         2,
@@ -76,6 +92,10 @@ def test_idle_workers_are_connected_and_their_master_is_idle(
     assert {each["master_id"] for each in instances} == {
         each["id"] for each in idle
     } or not master
+    # A thread of ours there would make its forks warn.
+    assert [len(os.listdir(f"/proc/{each['pid']}/task")) for each in idle] == [
+        1 for _ in idle
+    ]
     operator.add(id="p", target="counter:answer", log="asked for {path}")
     until(lambda: listens(port), "the site")
     operator.reached("p", "installed", workers)

@@ -158,3 +158,46 @@ def test_a_block_list_waits_for_a_policy_and_the_list_of_instances_says_so(
     assert sent.returncode == 0, sent.stdout + sent.stderr
     until(is_refused, "the list to be obeyed")
     until(lambda: not note(), "the note to go")
+
+
+def test_signed_protection_is_there_at_a_start_without_the_server(
+    server, operator, start_child, remora_command, tmp_path, until
+):
+    key, file = str(tmp_path / "signing.pem"), tmp_path / "guard.toml"
+    state = tmp_path / "remora.state"
+    file.write_text(GUARD)
+    made = remora_command("key", "new", "--out", key)
+    variables = {"REMORA_PUBLIC_KEY": made.stdout.strip(), "REMORA_STATE": str(state)}
+    child = start_child(server.options("shop"), SOURCE, **variables)
+    operator.connected("shop")
+    options = {"REMORA_TOKEN_FILE": str(server.token_file("operator"))}
+
+    def command(*words):
+        done = remora_command(*words, "--server", server.url, **options)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def reason():
+        return child.ask(
+            "{p['probe']: p['reason'] for p in "
+            "__import__('remora').status()['probes']}.get('guard', '')"
+        )
+
+    signed = tmp_path / "signed.toml"
+    signed.write_text(remora_command("probe", "sign", str(file), "--key", key).stdout)
+    command("probe", "add", "--file", str(signed), "--wait")
+    assert state.stat().st_mode & 0o777 == 0o600
+    operator.remove("guard")
+    until(lambda: "the push that removes it" in reason(), "the push to be refused")
+    child.finish()
+    server.stop()
+
+    child = start_child(server.options("shop"), SOURCE, **variables)
+    assert "REMORA_STATE has it, and no server has answered so far" in reason()
+    server.start()
+    until(lambda: "the push that removes it" in reason(), "the server's first push")
+    command("probe", "remove", "guard", "--key", key)
+    until(lambda: not reason(), "the signed removal")
+    child.finish()
+
+    child = start_child(server.options("shop"), SOURCE, **variables)
+    assert not reason()

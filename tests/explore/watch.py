@@ -153,7 +153,7 @@ class Watch:
             return
         remora.start(app="explore", records=os.devnull, log="off", allow="observe")
         probes = probes_for_all() if MODE == "all" else probe_for_each()
-        agent._agent.parts.probes.add(probes)
+        agent._agent.parts.wake().add(probes)
         if MODE == "churn":
             self.churn = Churn(probes)
             self.churn.start()

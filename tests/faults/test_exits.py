@@ -1,5 +1,6 @@
 """However a process ends, it ends as it would have without us."""
 
+import json
 import socket
 
 import pytest
@@ -257,3 +258,81 @@ def test_a_subinterpreter_is_left_alone_and_harms_nothing(run_app):
         """
     )
     assert done.err == ""
+
+
+OUTLIVED = """
+import gc, os, sys, threading, time, weakref
+import remora
+def f(a): return a
+def lines():
+    if not os.path.exists("records.jsonl"):
+        return []
+    with open("records.jsonl") as file:
+        return file.readlines()
+def wait_for(number):
+    end = time.monotonic() + 30
+    while len(lines()) < number:
+        time.sleep(0.01)
+        assert time.monotonic() < end, lines()
+def go_on():
+    threading.main_thread().join()
+    for n in range(3):
+        f(n)
+        wait_for(n + 2)
+    f(3)
+    print("well")
+"""
+
+
+def test_threads_that_outlive_the_main_one_go_on_being_reported(run_app, tmp_path):
+    """The end of the main thread was taken for that of the program."""
+    text = """
+remora.start(probes=["p.toml"], records="records.jsonl")
+f(-1)
+wait_for(1)
+threading.Thread(target=go_on).start()
+"""
+    assert run_app(OUTLIVED + text).out == "well\n"
+    lines = (tmp_path / "records.jsonl").read_text().splitlines()
+    assert [json.loads(line)["message"] for line in lines] == [
+        str(n) for n in range(-1, 4)
+    ]
+
+
+def test_a_stop_after_the_main_thread_has_ended_is_the_end_of_us(run_app):
+    text = """
+def stop():
+    threading.main_thread().join()
+    held = weakref.ref(sys.modules["remora.agent.agent"]._agent)
+    remora.stop()
+    assert len(os.listdir("/proc/self/task")) == 2, os.listdir("/proc/self/task")
+    gc.collect(), gc.collect(), gc.collect()
+    assert held() is None
+    print("well")
+remora.start(probes=["p.toml"], records="records.jsonl")
+f(-1)
+wait_for(1)
+threading.Thread(target=stop).start()
+"""
+    done = run_app(OUTLIVED + text)
+    assert (done.out, done.err) == ("well\n", "")
+
+
+def test_records_of_a_process_of_multiprocessing_with_threads_arrive(run_app, tmp_path):
+    """It ends without `atexit`, when the last of its threads has ended."""
+    text = """
+import multiprocessing
+def child():
+    threading.Thread(target=threading.main_thread().join).start()
+    f(7)
+if __name__ == "__main__":
+    remora.start(probes=["p.toml"], records="records.jsonl")
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    wait_for(1)
+"""
+    run_app(OUTLIVED + text)
+    (line,) = (tmp_path / "records.jsonl").read_text().splitlines()
+    assert json.loads(line)["message"] == "7"

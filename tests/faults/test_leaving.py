@@ -143,14 +143,58 @@ def live():
 """
 
 
-def with_line(text: str) -> str:
-    number = text.splitlines().index("    b = a + 1") + 1
-    return PROBES.replace("LINE", str(number))
+PROTECTED = """
+# What a request under protection uses of the standard library.
+import asyncio, concurrent.futures.thread, datetime, email.parser, encodings.idna
+import glob, hashlib, hmac, html, http.client, io, mmap, pathlib, pickle, random
+import secrets, shutil, tarfile, tempfile, urllib.request, wsgiref.handlers
+import wsgiref.util, xml.etree.ElementTree, zipfile
 
+def serve(environ, start_response):
+    database = sqlite3.connect(":memory:")
+    try:
+        database.execute("select '" + environ["QUERY_STRING"][2:] + "'")
+    finally:
+        database.close()
+    work(1)
+    start_response("200 OK", [])
+    return [b"served"]
 
-def test_stop_leaves_the_process_as_it_was(run_app, tmp_path: Path):
-    text = SNAPSHOT + LIVE
-    text += """
+def ask(query):
+    environ, out = {"QUERY_STRING": query}, io.BytesIO()
+    wsgiref.util.setup_testing_defaults(environ)
+    nothing = io.BytesIO(), out, io.StringIO(), environ
+    wsgiref.handlers.SimpleHandler(*nothing).run(serve)
+    return out.getvalue()
+
+def live():
+    import remora
+    remora.start(
+        server="http://127.0.0.1:9", token="rma_x", probes=["p.toml"], protect="block",
+        records="records.jsonl",
+    )
+    assert b"served" in ask("a=b")
+    assert b"403" in ask("a=b'--x")
+    remora.set_user("alice", role="admin")
+    work(2)
+    protection = remora.status()["protection"]
+    assert (protection["requests"], protection["refused"]) == (2, 1), protection
+    (probe,) = remora.status()["probes"]
+    assert (probe["state"], probe["errors"]) == ("installed", 0), probe
+    remora.stop()
+
+ask("a=b")
+"""
+
+NOTES = """
+[[probe]]
+id = "noted"
+target = "__main__:work"
+set = { last = "a" }
+log = "{a} by {user.id}"
+"""
+
+COMPARE = """
 import colorsys
 sqlite3.connect(":memory:").close()
 snapshot()
@@ -173,9 +217,24 @@ assert left == wanted, [(key, before.get(key), after.get(key)) for key in left -
 alive = [o for o in gc.get_objects() if type(o).__module__.startswith("remora.")]
 assert alive == [], [type(o) for o in alive]
 """
+
+
+def with_line(text: str) -> str:
+    number = text.splitlines().index("    b = a + 1") + 1
+    return PROBES.replace("LINE", str(number))
+
+
+def test_stop_leaves_the_process_as_it_was(run_app, tmp_path: Path):
+    text = SNAPSHOT + LIVE + COMPARE
     (tmp_path / "p.toml").write_text(with_line(text))
     done = run_app(text)
     assert done.err == ""
+
+
+def test_stop_leaves_nothing_of_requests_users_and_a_server(run_app, tmp_path: Path):
+    """What was set outside a request stood in the context of its thread for ever."""
+    (tmp_path / "p.toml").write_text(NOTES)
+    assert run_app(SNAPSHOT + PROTECTED + COMPARE).err == ""
 
 
 def test_starting_and_stopping_again_and_again_costs_no_memory(run_app, tmp_path: Path):

@@ -48,9 +48,10 @@ def test_the_import_brings_only_the_standard_library():
 
 def late_names(door):
     """What the door of a package hands on when it is first asked for."""
-    tree = ast.parse(door.read_text("utf-8"))
-    if not any(getattr(each, "name", "") == "__getattr__" for each in tree.body):
+    text = door.read_text("utf-8")
+    if "__getattr__" not in text:
         return set()
+    tree = ast.parse(text)
     given = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     typed = [n for n in ast.walk(tree) if isinstance(n, ast.If)]
     late = {id(n) for each in typed for n in each.body}

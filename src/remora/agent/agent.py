@@ -11,13 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remora.agent.config import read_settings
-from remora.agent.control import Frameworks
 from remora.agent.diagnostics import Diagnostics
 from remora.agent.outlet import open_outlet
 from remora.agent.parts import Parts
-from remora.agent.probes import Handle
 from remora.agent.reporting import Routine, Wait
-from remora.agent.request import protection
+from remora.agent.request import empty_cells, protection
 from remora.agent.request import set_user as set_request_user
 from remora.agent.runtime import (
     ending,
@@ -40,6 +38,8 @@ if TYPE_CHECKING:
     from remora.agent.config import Settings
     from remora.agent.control.protection import Protection
     from remora.agent.interception import AppValue, PhaseName
+    from remora.agent.probes import Handle
+    from remora.agent.recall import Recall
     from remora.agent.runtime.kill_file import KillFile
     from remora.protocol import Probe
 
@@ -47,6 +47,8 @@ TICK_S = 0.5
 """Between two rounds of housekeeping: aggregates, expiry, modules without a loader."""
 
 _STOPPED = "remora.stop() was called in this process"
+
+_FORKS_OFTEN = 2
 
 _FORK_STOP_S = 0.2
 """A fork waits so long at most for the agent's thread to end, and for its locks."""
@@ -58,9 +60,11 @@ class Agent:
     def __init__(self, settings: Settings) -> None:
         self.parts = Parts(settings)
         self._restarts = False
+        self._forks = 0
         self._held: list[RLock] = []
         self._kill_file: KillFile | None = None
         self._off_is_told = False
+        self._recall: Recall | None = None
         self.parts.probes.off = off_reason(settings)
         if not self.parts.probes.off:
             self._take_part(settings.text("kill_file"))
@@ -68,11 +72,9 @@ class Agent:
     def _take_part(self, kill_file: str) -> None:
         """Put into the interpreter what must be there from now on."""
         parts = self.parts
-        parts.store.start()
         parts.undo += [
-            parts.store.subscribe(parts.probes.module_loaded),
             fork.subscribe(self),
-            ending.at_exit(self._at_exit),
+            ending.at_exit(self._at_exit, self._at_end_of_main),
         ]
         if process.is_uwsgi():
             self._watch_uwsgi()
@@ -84,8 +86,11 @@ class Agent:
 
     def _kill(self) -> bool:
         """Take everything away; maybe in the middle of anything, so without a word."""
-        if not self.parts.probes.try_switch_off(_killed(self.parts.settings)):
+        probes = self.parts.probes
+        if not probes.try_switch_off(_killed(self.parts.settings)):
             return False
+        if probes is not self.parts.probes:
+            return False  # they were just being made
         self.parts.diagnostics.count("killed")
         return True
 
@@ -103,29 +108,51 @@ class Agent:
             protecting = guarding.wanted()
         if settings is not parts.settings:
             parts.take_settings(settings)
+        parts.carried = carried
         if proxies := settings.texts("trusted_proxies"):
             # Late, because few apps name any.
             from remora.agent.request.actor import trust_proxies
 
             trust_proxies(proxies)
         parts.begun = True
-        open_outlet(parts)
-        parts.worker.add(Housekeeping(self._tick, parts.probes.ship))
-        parts.files, parts.carried = files, carried
+        orders = open_outlet(parts)
+        parts.worker.add(Housekeeping(self._tick, self._ship))
+        parts.files = files
         if guarding is not None:
             parts.guard(guarding)
             guarding.obey_own()
-        frameworks = Frameworks(parts.probes.add, carried)
-        parts.undo.append(parts.store.subscribe(frameworks.wake))
-        frameworks.wake()
-        parts.probes.add([*protecting, *files])
+        if protecting or files or parts.master or parts.store is not None:
+            # A master's children share what it has imported.
+            parts.wake().add([*protecting, *files])
+        if orders is not None and settings.text("state"):
+            # Late, because few apps remember anything.
+            from remora.agent.recall import recall
+
+            self._recall = recall(parts, orders)
         if not facts.CAN_SWAP_CODE:
             parts.diagnostics.say(
                 f"Python {facts.PYTHON} is not one that remora was tested on: nothing "
                 "will be diverted"
             )
-        if parts.link is not None and not parts.master:
+        if not parts.master and (self._needs_thread or self._needs_looks(files)):
             parts.worker.start()
+
+    @property
+    def _needs_thread(self) -> bool:
+        """Whether there is work for the agent's thread before the first record."""
+        is_starting = self._recall is not None and self._recall.is_starting
+        return self.parts.link is not None or is_starting
+
+    def _needs_looks(self, files: Sequence[Probe]) -> bool:
+        """Whether the thread has to look for what file probes mean, before a record."""
+        if not files:
+            return False
+        from remora.agent.control import may_mean_main
+        from remora.protocol import State
+
+        states = {each.probe: each.state for each in self.parts.probes.statuses()}
+        waiting = [probe for probe in files if states.get(probe.id) is State.WAITING]
+        return may_mean_main(waiting)
 
     def _watch_uwsgi(self) -> None:
         """Notice the forks of a server that runs no at-fork callbacks."""
@@ -136,7 +163,8 @@ class Agent:
             if originals.getpid() != self.parts.instance.pid:
                 self._in_uwsgi_worker()
 
-        self.parts.undo += [self.parts.store.subscribe(look), post_fork.remove]
+        store = self.parts.wake().store
+        self.parts.undo += [store.subscribe(look), post_fork.remove]
 
     def _in_uwsgi_worker(self) -> None:
         """This process serves: forked just now, or the first one where none leads."""
@@ -151,32 +179,53 @@ class Agent:
         phases: dict[PhaseName, Callable[..., object] | None],
     ) -> Handle:
         """Install a local hook."""
+        # Late, because most processes have none.
+        from remora.agent.probes import Handle
+
         parts = self.parts
-        handle = Handle(target, phases, parts.probes)
+        handle = Handle(target, phases, parts.wake())
         parts.handles = [h for h in parts.handles if h.state != "removed"]
         parts.handles.append(handle)
         return handle
 
+    def open_requests(self) -> None:
+        """Have request contexts from now on.
+
+        Without them a user who is named in one request stays that of its thread.
+        """
+        try:
+            self.parts.wake()
+        except ImportError as error:
+            # Once: the next request must not wait for it again.
+            self.parts.lack = f"the agent's code cannot be imported: {error}"
+            self.parts.diagnostics.say(self.parts.lack)
+
     def close(self) -> None:
         """Put everything back."""
         parts = self.parts
-        # what the agent's thread is told meanwhile
-        parts.probes.off = _STOPPED
+        with parts.waking:
+            # what the agent's thread is told meanwhile
+            parts.probes.off = _STOPPED
         self._off_is_told = True
         for handle in parts.handles:
             handle.remove()
         parts.probes.clear()
         protection.rules = None
         protection.turn("off")
+        empty_cells()
         for undo in reversed(parts.undo):
             undo()
-        parts.store.stop()
+        if parts.store is not None:
+            parts.store.stop()
         parts.worker.close(parts.settings.number("exit_s"))
         parts.diagnostics.close()
 
     def _tick(self) -> None:
         parts = self.parts
-        parts.store.look()
+        if parts.store is not None:
+            parts.store.look()
+        elif parts.link is not None and parts.link.is_connected:
+            parts.warm_up()
         parts.probes.tick()
         for look in parts.rounds:
             look()
@@ -190,6 +239,10 @@ class Agent:
             parts.diagnostics.say(parts.probes.off)
             parts.statuses_changed()
 
+    def _ship(self) -> None:
+        """Report what was counted so far, by the probes that there are by then."""
+        self.parts.probes.ship()
+
     def _complain(self, complaint: str) -> None:
         """Say what is wrong here, or that it no longer is, also to the server."""
         parts = self.parts
@@ -200,12 +253,17 @@ class Agent:
 
     def before_fork(self) -> None:
         """Let the thread end, and nothing change: see runtime/fork.py."""
+        self._forks += 1
+        if self._forks == _FORKS_OFTEN and self.parts.link is not None:
+            # Who forks twice forks often: the children share what is imported by now.
+            self.parts.warm_up(everything=True)
         worker = self.parts.worker
         self._restarts = worker.running
         if self._restarts:
             worker.stop(_FORK_STOP_S)
         # A child must not inherit a change that another thread has half done.
-        self._held = _acquire((_lock, *self.parts.probes.locks), _FORK_STOP_S)
+        locks = (_lock, self.parts.waking, *self.parts.probes.locks)
+        self._held = _acquire(locks, _FORK_STOP_S)
 
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
@@ -232,7 +290,7 @@ class Agent:
         parts.become_child()
         parts.probes.after_fork_in_child()
         parts.worker.after_fork_in_child()
-        if parts.link is not None:
+        if self._needs_thread:
             parts.worker.start()
 
     def note_start(self, before: tuple[int, int]) -> None:
@@ -240,14 +298,20 @@ class Agent:
         cpu_ns, memory = (now - then for now, then in zip(usage(), before, strict=True))
         self.parts.start_cost = cpu_ns, max(0, memory)
 
+    def _at_end_of_main(self) -> None:
+        """Other threads go on; a child of multiprocessing ends with them, unheard."""
+        if process.is_child_of_multiprocessing():
+            self.parts.worker.flush(self.parts.settings.number("exit_s"))
+
     def _at_exit(self) -> None:
         self.parts.worker.close(self.parts.settings.number("exit_s"))
         ending.before_modules_end(self._let_go)
 
     def _let_go(self) -> None:
         """No root of the interpreter may lead through us to what the app holds."""
-        self.parts.probes.hooks.abandon()
-        self.parts.store.stop()
+        self.parts.probes.abandon()
+        if self.parts.store is not None:
+            self.parts.store.stop()
 
 
 def _read_files(paths: tuple[str, ...], carried: Mapping[str, bytes]) -> list[Probe]:
@@ -392,6 +456,9 @@ def is_connecting() -> bool:
 
 def set_user(identifier: str, attributes: Mapping[str, AppValue]) -> None:
     """Name the account behind the request that is being served."""
+    agent = _agent
+    if agent is not None and agent.parts.may_be_asked:
+        agent.open_requests()
     set_request_user(identifier, attributes)
 
 

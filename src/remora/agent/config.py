@@ -198,7 +198,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("public_key", _keys, (), "keys that sign what changes the app's run"),
     Setting("public_key_file", _text, "", "file that holds these keys"),
     Setting("trusted_proxies", _networks, (), "networks of proxies to believe"),
-    Setting("state", _text, "", "file that keeps the numbers of signed probes"),
+    Setting("state", _text, "", "file that keeps what was signed over restarts"),
     Setting("log", _text, "stderr", "the agent's own log: off, stderr or a file"),
     Setting("redact", _texts, (), "further names whose values are never reported"),
     Setting(
@@ -322,6 +322,10 @@ def _derive(values: dict[str, object], sources: dict[str, str]) -> None:
             raise ConfigError(f"public_key_file = {key_file!r} holds no key")
 
 
+_WITH_VALUE = frozenset(("-W", "-X"))
+"""Options of an interpreter whose value may be the next word."""
+
+
 def _read_text(name: str, path: str) -> str:
     """A small file that a setting names."""
     try:
@@ -332,16 +336,20 @@ def _read_text(name: str, path: str) -> str:
 
 
 def _app_name() -> str:
-    arguments = getattr(sys, "orig_argv", None) or ["python"]
-    if "-m" in arguments[1:-1]:
-        return arguments[arguments.index("-m") + 1][:200] or "app"
-    scripts = [part for part in arguments[1:] if not part.startswith("-")]
-    before_script = arguments[1 : arguments.index(scripts[0])] if scripts else []
-    if "-c" in before_script:
-        # What follows is the program itself, as in multiprocessing's children.
-        return os.path.basename(arguments[0])[:200]  # noqa: PTH119
-    name = os.path.basename(scripts[0]) if scripts else ""  # noqa: PTH119
-    return name.removesuffix(".py")[:200] or "python"
+    """The script or module that this interpreter runs, by how it was started."""
+    command, *words = getattr(sys, "orig_argv", None) or ["python"]
+    rest = iter(words)
+    for word in rest:
+        if word == "-m":
+            return next(rest, "")[:200] or "app"
+        if word == "-c":
+            # What follows is the program itself, as in multiprocessing's children.
+            return os.path.basename(command)[:200]  # noqa: PTH119
+        if word in _WITH_VALUE:
+            next(rest, None)
+        elif not word.startswith("-"):
+            return os.path.basename(word).removesuffix(".py")[:200] or "python"  # noqa: PTH119
+    return "python"
 
 
 def _read_file(path: str) -> Mapping[str, object]:

@@ -12,14 +12,15 @@ from remora.agent.control import plan
 from remora.agent.request import protection
 from remora.agent.runtime import originals
 from remora.errors import RemoraError
-from remora.protocol import State, Status, parse_targets
+from remora.protocol import State, Status
 from remora.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from remora.agent.control.protection import Protection
     from remora.agent.parts import Parts
+    from remora.agent.probes import Probes
     from remora.agent.probes.keeping import Keeping
     from remora.agent.probes.trust import Terms, Trust
     from remora.agent.request.refused import RefusedActors
@@ -43,20 +44,26 @@ class Orders:
         self._last: tuple[list[Probe], list[Status], int] = ([], [], 0)
         self._actors: tuple[str, ...] = ()
         self._doubtful: set[str] = set()
+        self._is_recalled = False
         self._looked_at = originals.time_ns()
 
     def apply(self, probes: list[Probe], refused: list[Status], revision: int) -> None:
         """Make the server's probes the ones that are installed besides our own."""
-        self._last = (probes, refused, revision)
-        registry = self._parts.probes
+        self._last, self._is_recalled = (probes, refused, revision), False
+        registry = self._wake(probes, refused)
+        if registry is None:
+            if not probes:
+                self._remember(())
+            return
         files = {probe.id for probe in self._parts.files}
         own = files | self._parts.pack_ids()
         installed = {k: v for k, v in registry.installed().items() if k not in own}
-        wanted = [probe for probe in probes if probe.id not in files]
         taken = [_taken(probe) for probe in probes if probe.id in files]
-        self._parts.store.look()
-        kept = self._keep(installed.keys(), wanted)
-        changes = plan(installed, wanted, kept)
+        registry.store.look()
+        wanted, kept = self._keep(
+            installed.keys(), [probe for probe in probes if probe.id not in files]
+        )
+        changes = plan(installed, wanted)
         registry.remove(changes.remove)
         anew = [
             p for p in wanted if p.id in self._doubtful and p == installed.get(p.id)
@@ -69,30 +76,82 @@ class Orders:
         registry.keep(kept)
         unread = (status for status in refused if status.probe not in kept)
         registry.remember_refused([*unread, *taken])
+        self._remember(own)
+
+    def recall(self, probes: list[Probe], refused: list[Status], source: str) -> None:
+        """Obey these as a push, before there was one; `source` is where they are from.
+
+        What is for other instances is passed over: a server would not have sent it.
+        """
+        trust, instance = self.find_trust(), self._parts.instance
+        if trust is None:
+            return
+        meant = [p for p in probes if not p.scope.refusal(instance, p.id)]
+        against = trust.refuse_recalled(meant, instance)
+        unread = [Status(name, State.FAILED, why) for name, why in against.items()]
+        held = [probe for probe in meant if probe.id not in against]
+        self.apply(held, [*refused, *unread], 0)
+        self._is_recalled = True
+        self._parts.probes.keep({probe.id: source for probe in held})
+
+    def _remember(self, own: Container[str]) -> None:
+        """Keep what is signed and in force for a start without a server."""
+        registry, trust = self._parts.probes, self._trust
+        # What was switched off as a whole is not over for that.
+        if trust is None or registry.off:
+            return
+        in_force = {k: v for k, v in registry.in_force().items() if k not in own}
+        trust.remember(in_force, {} if self._keeping is None else self._keeping.words)
+
+    def _wake(self, probes: list[Probe], refused: list[Status]) -> Probes | None:
+        """Who has probes here; None where there is nothing to have, or nobody can."""
+        if self._parts.store is None and not probes:
+            self._parts.probes.remember_refused(refused)
+            return None
+        try:
+            return self._parts.wake()
+        except ImportError as error:
+            lack = f"its code cannot be imported ({error}): restart the app"
+            failed = (Status(probe.id, State.FAILED, lack) for probe in probes)
+            self._parts.probes.remember_refused([*refused, *failed])
+            return None
 
     def look_again(self) -> None:
         """Obey the last push anew where a signature that counted for it has ended."""
         before, self._looked_at = self._looked_at, originals.time_ns()
         trust = self._trust
-        if trust is not None and trust.ends_between(before, self._looked_at):
-            self.refuse(self._actors)
+        if trust is None or not trust.ends_between(before, self._looked_at):
+            return
+        self.refuse(self._actors)
+        if self._is_recalled:
+            # Nobody wants it beyond its signature.
+            probes, refused, _ = self._last
+            held = [probe for probe in probes if trust.vouches_for(probe)]
+            self.recall(held, refused, "REMORA_STATE has it")
+        else:
             self.apply(*self._last)
+            if self._parts.guarding is not None:
+                self._parts.guarding.obey_again()
 
-    def _keep(self, pushed: Container[str], wanted: Iterable[Probe]) -> dict[str, str]:
-        """By id, why what a push has brought stays as it is against this one."""
+    def _keep(
+        self, pushed: Container[str], wanted: list[Probe]
+    ) -> tuple[Sequence[Probe], Mapping[str, str]]:
+        """What is to stand here, and by id why what was pushed before stays."""
         if self._trust is None:
-            return {}
+            return wanted, {}
         if self._keeping is None:
             # Late, because only few processes ever get a signed probe.
             from remora.agent.probes.keeping import Keeping
 
-            self._keeping = Keeping(self._trust)
+            allowed = self._parts.settings.text("allow")
+            self._keeping = Keeping(self._trust, allowed)
         in_force = {
             name: probe
             for name, probe in self._parts.probes.in_force().items()
             if name in pushed
         }
-        return self._keeping.choose(in_force, wanted, self._parts.instance)
+        choice = self._keeping.choose(in_force, wanted, self._parts.instance)
+        return choice.wanted, choice.kept
 
     def refuse(self, actors: tuple[str, ...]) -> None:
         """Know whose requests are to be refused, where the app lets a server say it."""
@@ -118,8 +177,8 @@ class Orders:
         reason = ""
         if self._parts.settings.text("allow") == _OBSERVE:
             reason = "REMORA_ALLOW is observe"
-        elif (trust := self._find_trust()) is not None:
-            reason = trust.against_blocks()
+        elif (trust := self.find_trust()) is not None:
+            reason = trust.against("refuse")
         return reason and f"the server's block list is ignored: {reason}"
 
     def rule(self, rules: object) -> None:
@@ -139,20 +198,27 @@ class Orders:
         if parts.guarding is None:
             parts.guard(parts.make_protection(parts.settings, parts.carried))
         assert parts.guarding is not None
+        parts.guarding.against_raising = self._against_raising
         return parts.guarding
+
+    def _against_raising(self) -> str:
+        """Why no rule of the server may block more; empty where it may."""
+        trust = self.find_trust()
+        return "" if trust is None else trust.against("modes")
 
     def _distrust(
         self, probes: Iterable[Probe]
     ) -> tuple[dict[str, str], dict[str, Terms]]:
         """By id, what is against probes that need trust, and what bounds the others."""
         concerned = [each for each in probes if each.needs_trust or each.signature]
-        trust = self._find_trust() if concerned else None
+        trust = self.find_trust() if concerned else None
         if trust is None:
             return {}, {}
         instance = self._parts.instance
-        return trust.refuse_all(concerned, instance), trust.terms(concerned)
+        words = {} if self._keeping is None else self._keeping.words
+        return trust.refuse_all(concerned, instance), trust.terms(concerned, words)
 
-    def _find_trust(self) -> Trust | None:
+    def find_trust(self) -> Trust | None:
         """Who judges signatures here, where the app wants any."""
         settings = self._parts.settings
         keys = settings.texts("public_key")
@@ -173,7 +239,7 @@ class Orders:
 
         Under a new one, what is here unsigned is judged anew by the push it came with.
         """
-        trust = self._find_trust()
+        trust = self.find_trust()
         if trust is not None and trust.accept_policy(policy, self._parts.instance):
             self._doubtful = {
                 name
@@ -194,17 +260,19 @@ class Orders:
         """Answer the server's question; so far there is one, for points."""
         if query.get("kind") != "points":
             return {"error": f"this agent is {__version__}: it has no such query"}
+        # Late, because most servers never ask.
+        from remora.agent.targets import points
+        from remora.protocol import parse_targets
+
         try:
             targets = parse_targets(query.get("pattern"))
         except RemoraError as error:
             return {"error": str(error)}
         limit = query.get("limit")
         count = limit if isinstance(limit, int) and 0 < limit <= _POINTS_LIMIT else 500
-        # Late, because most servers never ask.
-        from remora.agent.targets import points
-
-        self._parts.store.look()
-        found, more = points(targets, self._parts.store, count)
+        store = self._parts.wake().store
+        store.look()
+        found, more = points(targets, store, count)
         return {"points": [point.to_json() for point in found], "more": more}
 
 

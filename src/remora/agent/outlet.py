@@ -13,13 +13,23 @@ from remora.agent.runtime import process
 
 if TYPE_CHECKING:
     from remora.agent.capture import ShapeRedactor
+    from remora.agent.orders import Orders
     from remora.agent.parts import Parts
     from remora.agent.reporting import AppLog, Client, FileSink, ServerSink
 
 
-def open_outlet(parts: Parts) -> None:
-    """Give the worker the tasks of reporting, and of listening to the server."""
-    server = _connect(parts) if parts.settings.text("server") else None
+def open_outlet(parts: Parts) -> Orders | None:
+    """Give the worker the tasks of reporting, and of listening to the server.
+
+    Returns who obeys, where there is a server or what one has left.
+    """
+    settings = parts.settings
+    remembers = settings.text("state") and settings.texts("public_key")
+    obeys = settings.text("server") or remembers
+    orders = _take_orders(parts) if obeys else None
+    server = None
+    if orders is not None and settings.text("server"):
+        server = _connect(parts, orders)
     records = parts.settings.text("records") or ("" if server is not None else "-")
     parts.worker.add(
         Reporter(
@@ -32,6 +42,16 @@ def open_outlet(parts: Parts) -> None:
             server=server,
         )
     )
+    return orders
+
+
+def _take_orders(parts: Parts) -> Orders:
+    # Here, because a process without a server needs none.
+    from remora.agent.orders import Orders
+
+    orders = Orders(parts)
+    parts.rounds.append(orders.look_again)
+    return orders
 
 
 class _Preparation:
@@ -58,15 +78,12 @@ class _Preparation:
         return self._steps
 
 
-def _connect(parts: Parts) -> ServerSink:
+def _connect(parts: Parts, orders: Orders) -> ServerSink:
     # Here, because a process without a server needs none of them.
     from remora.agent.control import Link
-    from remora.agent.orders import Orders
     from remora.agent.reporting import ServerSink
 
     client = _client(parts)
-    orders = Orders(parts)
-    parts.rounds.append(orders.look_again)
     link = Link(client, orders, lambda: parts.instance, parts.diagnostics)
     parts.link = link
     parts.worker.add(link)

@@ -6,7 +6,7 @@ then shows nothing there instead of failing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 JsonObject = Mapping[str, object]
 
@@ -37,3 +37,10 @@ def get_objects(table: JsonObject, key: str) -> list[JsonObject]:
     if not isinstance(value, list):
         return []
     return [entry for entry in value if isinstance(entry, Mapping)]
+
+
+def tell_not_made(pack: JsonObject) -> Iterator[str]:
+    """A sentence for each reason why checks of a pack were not made."""
+    counts = get_object(pack, "not_made")
+    for reason in counts:
+        yield f"{get_number(counts, reason)} checks not made: {reason}"

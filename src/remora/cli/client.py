@@ -93,9 +93,9 @@ class OperatorClient:
         given = {key: value for key, value in filters.items() if value}
         return self._list("/api/v1/instances", "instances", given)
 
-    def probes(self) -> list[JsonObject]:
-        """All probes with their counters."""
-        return self._list("/api/v1/probes", "probes", {})
+    def probes(self) -> JsonObject:
+        """All `probes` with their counters, and those that are `kept` besides."""
+        return self._ask("GET", "/api/v1/probes")
 
     def add_probe(self, source: JsonObject) -> JsonObject:
         """Add one probe, given as its source keys."""

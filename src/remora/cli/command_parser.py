@@ -1,12 +1,41 @@
-"""What every command's parser has: its function, `--json`, and a server to ask."""
+"""What every command's parser has: its function, `--json`, and a server to ask.
+
+What cannot be understood is an error like any other: one sentence, or JSON.
+"""
 
 from __future__ import annotations
 
 import argparse
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from remora.errors import UsageError
+
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - argparse has no public name for it
+    from typing import NoReturn, TypeAlias
+
+    Subparsers: TypeAlias = "argparse._SubParsersAction[CommandParser]"  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - argparse has no public name for it
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that says in one sentence what is wrong, and where to read more."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError."""
+        command = self.prog.removeprefix("remora").strip()
+        said = f"{command}: {message}" if command else message
+        raise UsageError(f"{said}; see `{self.prog} --help`")
+
+    def refuse(self, unknown: list[str]) -> NoReturn:
+        """There are words that belong to nothing. Raises UsageError."""
+        word = next((each for each in unknown if each.startswith("-")), unknown[0])
+        # What belongs to an option that is not there may be a secret.
+        unknown = [each for each in unknown if each.startswith("-")] or unknown
+        unknown = [each.partition("=")[0] for each in unknown]
+        known = [name.lstrip("-") for name in self._option_string_actions]
+        near = get_close_matches(word.partition("=")[0].lstrip("-"), known, 1)
+        hint = f", did you mean --{near[0]}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
 
 def add_command(
@@ -17,7 +46,7 @@ def add_command(
     *,
     operator: bool = False,
     defaults: str | None = None,
-) -> argparse.ArgumentParser:
+) -> CommandParser:
     """The parser of one command, carried out by `handler` of remora.cli."""
     parser = commands.add_parser(
         name,

@@ -52,7 +52,9 @@ def _parse(words: list[str], rest: list[str]) -> Namespace:
     # Late, because argparse and the tree of all commands take longer than `remora run`.
     from remora.cli.parser import build_parser
 
-    arguments = build_parser().parse_args(words)
+    arguments, unknown = build_parser().parse_known_args(words)
+    if unknown:
+        arguments.parser.refuse(unknown)
     is_run = arguments.handler == RUN_HANDLER
     if is_run and not rest:
         arguments.parser.error(

@@ -14,11 +14,12 @@ from urllib.parse import urlencode
 from remora.agent.actions.attack import STATEMENT_LIMIT, VALUE_LIMIT
 from remora.agent.actions.verdict import ask
 from remora.agent.request import RequestContext
-from remora.cli.answers import get_object, get_text
+from remora.cli.answers import get_number, get_object, get_text
 from remora.cli.recorded import NotRecordedError, Told
 from remora.cli.values import format_value
 from remora.detection import Finding, Input, Inputs, NotMade
 from remora.expression import Expression, Missing
+from remora.protocol import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +32,14 @@ if TYPE_CHECKING:
 AppValue = Any
 Tree = Any
 
+_DEPTH_LIMIT = 10
+"""What socket answers has three."""
+
 _BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))
 """Methods whose requests have no body, which no record holds."""
+
+_BY_REQUEST = frozenset(("entry", "resolved", "redirect"))
+"""Detectors that take note for the rest of a request, or ask what was noted."""
 
 _RECORDED = ("query", "headers")
 """What a snapshot can hold of a request and records do not have by themselves."""
@@ -65,8 +72,8 @@ def judge_attack(probe: Probe, record: JsonObject) -> Told | None:
 
 def _ask_again(protect: Protect, record: JsonObject) -> str:
     """What the probe's own detector says of the statement; empty for nothing."""
-    if protect.detector == "host":
-        raise NotRecordedError("the addresses that a host led to are not in records")
+    if protect.detector in {"host", "redirect"}:
+        raise NotRecordedError("where a host led to is not in records")
     value, statement = get_text(record, "value"), get_text(record, "statement")
     for text, limit in ((value, VALUE_LIMIT), (statement, STATEMENT_LIMIT)):
         if len(text) >= limit or "(redacted" in text:
@@ -89,14 +96,18 @@ def judge_call(
     # outside a request nothing is judged
     if protect.mode == "off" or not request:
         return None
-    if probe.phase.value != "pre":
-        raise NotRecordedError("what a lookup led to is judged in the process alone")
-    value = _argument(protect, read)
+    value = _argument(protect, call, read)
     inputs, lacking = _inputs(call, read)
-    verdict, _, _ = ask(protect, value, None, inputs)
+    result: list[str] = []
+    if probe.phase is Phase.POST:
+        result, cut = _texts_of_result(call)
+        lacking = lacking or cut
+    verdict, _, _ = ask(protect, value, result, inputs)
     if isinstance(verdict, NotMade):
         raise NotRecordedError(verdict.reason)
     if verdict is None:
+        if protect.detector in _BY_REQUEST:
+            raise NotRecordedError("what a request has made of input is not in records")
         # what is in an archive is input by itself
         if lacking and protect.detector != "member":
             raise NotRecordedError(lacking)
@@ -108,22 +119,55 @@ def judge_call(
     )
 
 
-def _argument(protect: Protect, read: Callable[[Tree], AppValue]) -> AppValue:
+def _argument(
+    protect: Protect, call: RecordedCall, read: Callable[[Tree], AppValue]
+) -> AppValue:
     """The judged argument, by the first way that the record knows."""
-    doubt = NotRecordedError(
-        "records know arguments by name: give protect.argument as one"
-    )
+    doubt = NotRecordedError("protect.argument names nothing")
     for way in protect.arguments:
-        if isinstance(way, int):
-            continue
         try:
-            value = read(way.tree)
+            value = read(call.at(way) if isinstance(way, int) else way.tree)
         except NotRecordedError as error:
             doubt = error
             continue
         if not isinstance(value, Missing):
             return value
     raise doubt
+
+
+def _texts_of_result(call: RecordedCall) -> tuple[list[str], str]:
+    """The addresses that a lookup gave, among other texts; and why not all are there.
+
+    Read as it was recorded: what socket answers has enumerations, which are no values.
+    """
+    own = get_object(get_object(call.record, "values"), "arguments")
+    name = "remora.result" if "result" in own else "result"
+    try:
+        found = call.read(Expression.parse(name).tree)
+    except NotRecordedError:
+        raise NotRecordedError(
+            f"what the lookup led to was not recorded: add {name} to the snapshot"
+        ) from None
+    texts: list[str] = []
+    is_whole = _gather(found, texts, 0)
+    return texts, "" if is_whole else "what the lookup led to was recorded in part"
+
+
+def _gather(form: object, texts: list[str], depth: int) -> bool:
+    """Collect the texts of a recorded value; whether all of it was recorded."""
+    if isinstance(form, str):
+        texts.append(form)
+        return True
+    if isinstance(form, dict) and "items" in form:
+        items = form["items"]
+        is_whole = "cut" not in form and get_number(form, "length") <= len(items)
+    elif isinstance(form, list):
+        items, is_whole = form, True
+    else:
+        return not isinstance(form, dict) or form.get("$") == "enum"
+    if depth > _DEPTH_LIMIT:
+        return False
+    return all([is_whole, *(_gather(each, texts, depth + 1) for each in items)])
 
 
 def _inputs(call: RecordedCall, read: Callable[[Tree], AppValue]) -> tuple[Inputs, str]:

@@ -6,7 +6,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from remora.cli.answers import get_number, get_object, get_objects, get_text
+from remora.cli.answers import (
+    get_number,
+    get_object,
+    get_objects,
+    get_text,
+    tell_not_made,
+)
 from remora.cli.connection import open_client
 from remora.cli.names import ID_SHOWN, name_instance
 from remora.cli.output import Output, Span, Table, open_output, print_json
@@ -79,6 +85,8 @@ def _remarks(instance: JsonObject) -> Iterator[str]:
                 f"{get_text(pack, 'pack')} {get_text(flaw, 'probe')} "
                 f"{get_text(flaw, 'state')}: {get_text(flaw, 'reason')}"
             )
+        for told in tell_not_made(pack):
+            yield f"{get_text(pack, 'pack')}: {told}"
     drops = get_object(instance, "drops")
     if counted := [f"{drops[reason]} {reason}" for reason in drops if drops[reason]]:
         yield f"records dropped: {', '.join(counted)}"

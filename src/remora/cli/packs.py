@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from remora.protocol import Probe
 
-_NAMES = ("frameworks", *packs.PROTECTION, packs.THREADS, packs.STORED)
+_NAMES = (packs.FRAMEWORKS, *packs.PROTECTION, packs.THREADS, packs.STORED)
 
 
 def list_packs(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -54,7 +54,7 @@ def show_pack(arguments: Namespace, environ: Mapping[str, str]) -> int:
 def apply_pack(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Carry out `remora pack apply`."""
     # Late, because the other two need no server and no extra.
-    from remora.cli.answers import get_object, get_text
+    from remora.cli.answers import get_object, get_objects, get_text
     from remora.cli.connection import open_client
 
     probes = _turned(arguments, read_probe_file(_file_of(arguments.pack)))
@@ -66,7 +66,10 @@ def apply_pack(arguments: Namespace, environ: Mapping[str, str]) -> int:
     elif arguments.valid is not None:
         arguments.parser.error("--valid belongs to --key FILE, which signs")
     with open_client(arguments, environ) as client:
-        known = {get_text(get_object(row, "probe"), "id") for row in client.probes()}
+        known = {
+            get_text(get_object(row, "probe"), "id")
+            for row in get_objects(client.probes(), "probes")
+        }
         output = open_output(sys.stdout, environ)
         for probe in probes:
             is_new = probe.id not in known

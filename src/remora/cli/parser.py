@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from remora.cli.command_parser import add_command
+from remora.cli.command_parser import CommandParser, add_command
 from remora.cli.parser_access import add_key, add_token
 from remora.cli.parser_attacks import add_attacks, add_notify, add_protect, add_users
 from remora.cli.probe_parser import add_probe, add_validity
@@ -24,9 +24,9 @@ DEFAULT_ATTACH_S = 30.0
 """How long `attach` waits for each process: outlasts all but the longest C calls."""
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """The parser of `remora`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="remora",
         description="Probe running Python programs: no restart, no change of source.",
         epilog="Every command: remora COMMAND --help",

@@ -107,6 +107,7 @@ def _add_rule(parser: argparse.ArgumentParser, mode: str = "") -> None:
     """What every rule may say; with `mode` as a default it is an exception."""
     option = parser.add_argument
     option("--app", metavar="NAME", help="this app (default: every)")
+    option("--env", metavar="ENV", default=None, help="only where it runs there: prod")
     option("--detector", metavar="NAME", default=None, help="this one (default: every)")
     option("--route", metavar="GLOB", default=None, help="these routes, as in /search*")
     option(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from remora.cli.command_parser import add_command
-from remora.cli.probe_options import PROBE_OPTIONS, REPEATED_OPTIONS
+from remora.cli.probe_options import PROBE_OPTIONS, ProbeOption, Takes
 
 if TYPE_CHECKING:
-    import argparse
-
     from remora.cli.command_parser import Subparsers
 
 DEFAULT_WAIT = "60s"
@@ -17,6 +16,15 @@ DEFAULT_WAIT = "60s"
 
 DEFAULT_RECORDS = 10_000
 """Records that `probe test` fetches: ten requests, a few seconds."""
+
+
+_EXAMPLES = """\
+examples:
+  remora probe add shop.billing:charge --app shop --when 'amount > 1000' \\
+      --log 'charged {amount} to {account.name}' --tail
+  remora probe add 'shop.**:*' --app shop --env staging --count --by target --tail
+  remora probe add shop/billing.py:42 --app shop --snapshot locals,stack --hits 3
+"""
 
 
 def add_probe(commands: Subparsers) -> None:
@@ -49,6 +57,9 @@ def _add_probe_add(actions: Subparsers) -> None:
     parser = add_command(
         actions, "add", "probe_add:add_probes", "Add a probe.", operator=True
     )
+    parser.usage = "remora probe add TARGET… [options]"
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     option = parser.add_argument
     option(
         "target",
@@ -60,34 +71,35 @@ def _add_probe_add(actions: Subparsers) -> None:
     option("--id", metavar="ID", help="name of the probe (default: made of the target)")
     for group, rows in PROBE_OPTIONS.items():
         section = parser.add_argument_group(group)
-        for name, metavar, text in rows:
-            section.add_argument(f"--{name}", metavar=metavar, help=text)
-    for name, metavar, text in REPEATED_OPTIONS:
-        parser.add_argument(f"--{name}", metavar=metavar, action="append", help=text)
-    parser.add_argument("--count", action="store_true", help="count calls")
-    parser.add_argument(
-        "--span",
-        metavar="NAME",
-        nargs="?",
-        const="",
-        help="record each call as a span of its trace; NAME is a template",
-    )
-    parser.add_argument(
-        "--key", metavar="FILE", help="sign with the private key of this file"
-    )
+        for each in rows:
+            _add_option(section, each)
+    option("--key", metavar="FILE", help="sign with the private key of this file")
     add_validity(parser)
-    parser.add_argument(
+    option(
         "--tail",
         action="store_true",
         help="show its records live; remove it again at Ctrl-C",
     )
-    parser.add_argument(
+    option(
         "--wait",
         metavar="DURATION",
         nargs="?",
         const=DEFAULT_WAIT,
         help="wait until it is installed in all matching instances, else exit 1",
     )
+
+
+def _add_option(section: argparse._ArgumentGroup, each: ProbeOption) -> None:  # pyright: ignore[reportPrivateUsage] - argparse has no public name for it
+    flag = f"--{each.name}"
+    if each.takes is Takes.NOTHING:
+        section.add_argument(flag, action="store_true", help=each.text)
+    elif each.takes is Takes.PERHAPS:
+        section.add_argument(
+            flag, metavar=each.metavar, nargs="?", const="", help=each.text
+        )
+    else:
+        action = "append" if each.takes is Takes.SEVERAL else "store"
+        section.add_argument(flag, metavar=each.metavar, action=action, help=each.text)
 
 
 def _add_probe_remove(actions: Subparsers) -> None:

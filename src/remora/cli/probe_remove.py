@@ -117,7 +117,9 @@ class _Removing:
         meant = get_number(send(word), "instances")
         deadline = time.monotonic() + LETTING_GO_S
         while True:
-            said = read_statuses(self._client.probe(probe_id), self._names)
+            answered = read_statuses(self._client.probe(probe_id), self._names)
+            # A process that has ended lets go of nothing any more.
+            said = [each for each in answered if each.presence != "gone"]
             keeping = [each for each in said if each.state != State.FAILED.value]
             if len(said) >= meant and not keeping:
                 return

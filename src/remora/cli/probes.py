@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from remora.cli.answers import get_number, get_object, get_text
+from remora.cli.answers import get_number, get_object, get_objects, get_text
 from remora.cli.connection import open_client
 from remora.cli.names import InstanceNames
 from remora.cli.output import INDENT, Output, Span, Table, open_output, print_json
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 def list_probes(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Carry out `remora probe list`."""
     with open_client(arguments, environ) as client:
-        probes = client.probes()
+        answer = client.probes()
     if arguments.json:
-        print_json(sys.stdout, {"probes": probes})
+        print_json(sys.stdout, answer)
     else:
-        show_probes(open_output(sys.stdout, environ), probes)
+        output = open_output(sys.stdout, environ)
+        show_probes(output, get_objects(answer, "probes"))
+        show_kept(output, get_objects(answer, "kept"))
     return 0
 
 
@@ -57,6 +59,22 @@ def show_probes(output: Output, probes: Sequence[JsonObject]) -> None:
             )
         )
     output.table(table)
+
+
+def show_kept(output: Output, kept: Sequence[JsonObject]) -> None:
+    """What instances have and the server does not: signed protection stays."""
+    for entry in kept:
+        probe_id, count = get_text(entry, "id"), get_number(entry, "instances")
+        apps = entry.get("apps")
+        app = f" of {', '.join(map(str, apps))}" if isinstance(apps, list) else ""
+        output.line(
+            Span(probe_id, "magenta"),
+            Span(" kept", "yellow"),
+            f" by {count} instance{'' if count == 1 else 's'}{app} at "
+            f"{get_text(entry, 'site') or 'no place yet'}: "
+            f"{get_text(entry, 'reason')}; `remora probe remove {probe_id} --key FILE` "
+            "takes it away",
+        )
 
 
 def show_probe(arguments: Namespace, environ: Mapping[str, str]) -> int:

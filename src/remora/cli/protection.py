@@ -5,7 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from remora.cli.answers import get_number, get_object, get_objects, get_text
+from remora.cli.answers import (
+    get_number,
+    get_object,
+    get_objects,
+    get_text,
+    tell_not_made,
+)
 from remora.cli.connection import open_client
 from remora.cli.output import INDENT, Output, Span, Table, open_output, print_json
 from remora.cli.records import format_date
@@ -72,7 +78,7 @@ def _set(
 ) -> int:
     given = {
         key: getattr(arguments, key)
-        for key in ("app", "detector", "route", "mode", "reason", "expires")
+        for key in ("app", "env", "detector", "route", "mode", "reason", "expires")
     }
     wanted = {key: value for key, value in {**given, **more}.items() if value}
     with open_client(arguments, environ) as client:
@@ -107,10 +113,16 @@ def tell_app(output: Output, app: JsonObject) -> None:
         Span(get_text(app, "app"), "bold"),
         f": {guarded} of {instances} instances are guarded",
     )
+    if unreported := get_number(app, "unreported"):
+        output.line(
+            INDENT, f"{unreported} have not said yet: the server has just begun"
+        )
     for complaint in _texts(app, "complaints"):
         output.line(INDENT, Span(complaint, "red"))
     for pack in get_objects(app, "packs"):
         output.line(INDENT, *_pack(pack))
+        for told in tell_not_made(pack):
+            output.line(INDENT * 2, Span(told, "red"))
         for flaw in get_objects(pack, "flaws"):
             output.line(
                 INDENT * 2,
@@ -124,13 +136,16 @@ def _pack(pack: JsonObject) -> Iterator[Span]:
     name, detector = get_text(pack, "pack"), get_text(pack, "detector")
     yield Span(f"{name if name == detector else f'{name} ({detector})'}  ")
     for mode, count in modes.items():
-        shown = mode if len(modes) == 1 else f"{mode} in {count}"
+        # off and in place: a rule for less than the whole app may turn it on
+        said = "off but for rules" if mode == "off" and pack["guarded"] else mode
+        shown = said if len(modes) == 1 else f"{said} in {count}"
         yield Span(f"{shown}  ", MODE_STYLES.get(mode, ""))
     guarded, waiting = _texts(pack, "guarded"), _texts(pack, "waiting")
     yield Span(f"at {', '.join(guarded)}" if guarded else "at nothing")
     if waiting:
         yield Span(f"  not imported: {', '.join(waiting)}", "dim")
-    yield Span(f"  {get_number(pack, 'checks')} checks", "dim")
+    checks = get_number(pack, "checks")
+    yield Span(f"  {checks} check{'' if checks == 1 else 's'}", "dim")
 
 
 def show_rules(output: Output, rules: Sequence[JsonObject]) -> None:
@@ -145,7 +160,7 @@ def show_rules(output: Output, rules: Sequence[JsonObject]) -> None:
             (
                 Span(get_text(rule, "id")),
                 Span(mode, MODE_STYLES.get(mode, "")),
-                Span(get_text(rule, "app") or "(every)"),
+                Span(_apps(rule)),
                 Span(_scope(rule)),
                 Span(format_date(expires) if expires else "never"),
                 Span(get_text(rule, "created_by")),
@@ -172,9 +187,15 @@ def _scope(rule: JsonObject) -> str:
     return ", ".join(said) or "every detector"
 
 
+def _apps(rule: JsonObject) -> str:
+    app, env = get_text(rule, "app") or "(every)", get_text(rule, "env")
+    return f"{app} {env}" if env else app
+
+
 def _where(rule: JsonObject) -> str:
-    app = get_text(rule, "app")
-    return f"in {app}" if app else "in every app"
+    app, env = get_text(rule, "app"), get_text(rule, "env")
+    where = f"in {app}" if app else "in every app"
+    return f"{where}, {env}" if env else where
 
 
 def _texts(table: JsonObject, key: str) -> list[str]:

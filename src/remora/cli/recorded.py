@@ -108,6 +108,23 @@ class RecordedCall:
             raise NotRecordedError(f"{text} was not recorded")
         return found[0]
 
+    def at(self, position: int) -> Tree:
+        """The path of the argument at a position. Raises NotRecordedError."""
+        names = self.record.get("positional")
+        names = names if isinstance(names, list) else []
+        last = names[-1] if names else ""
+        rest = last[1:] if isinstance(last, str) and last.startswith("*") else ""
+        named = len(names) - bool(rest)
+        text = names[position] if position < named else ""
+        if not text and rest:
+            text = f"{rest}[{position - named}]"
+        try:
+            return Expression.parse(text).tree
+        except (RemoraError, TypeError):
+            raise NotRecordedError(
+                f"argument {position} was not recorded: add 'arguments' to the snapshot"
+            ) from None
+
     def value(self, tree: Tree, *, is_shallow: bool) -> AppValue:
         """What stands at the end of a path; shallow where only its kind matters."""
         found = self.read(tree)

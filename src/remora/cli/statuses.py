@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from remora.cli.names import InstanceNames
     from remora.cli.output import Output
 
+_SHOWN_US = 0.1
+"""The least that is shown."""
+
 STATE_STYLES = {
     "installed": "green",
     "waiting": "yellow",
@@ -125,8 +128,12 @@ def _counters(status: JsonObject) -> Iterator[str]:
             yield f"{number} {key}"
     if (cpu_ns := get_number(status, "cpu_ns")) and firings > suppressed:
         a_record, cpu_us = firings - suppressed, cpu_ns / 1000
-        calls = f", {cpu_us / (firings + unmet):.1f} µs a call" * (unmet < UNMET_LIMIT)
-        yield f"{cpu_us / a_record:.0f} µs of CPU a record{calls}"
+        a_call = cpu_us / (firings + unmet)
+        bound = "at most " if unmet >= UNMET_LIMIT or a_call < _SHOWN_US else ""
+        yield (
+            f"{cpu_us / a_record:.0f} µs of CPU a record, {bound}"
+            f"{max(_SHOWN_US, a_call):.1f} µs a call"
+        )
     if last := get_number(status, "last_firing"):
         yield f"last record {format_date(last)}"
 

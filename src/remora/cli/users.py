@@ -72,7 +72,8 @@ def tell_user(output: Output, user: JsonObject) -> None:
         Span(get_text(user, "actor"), "bold magenta"), f" in {get_text(user, 'app')}"
     )
     attacks, blocked = get_number(user, "attacks"), get_number(user, "blocked")
-    output.line(INDENT, f"{attacks} attacks, {blocked} blocked: {_detectors(user)}")
+    said = f"{attacks} attack{'' if attacks == 1 else 's'}, {blocked} blocked"
+    output.line(INDENT, f"{said}: {_detectors(user)}")
     first, last = (format_date(get_number(user, key)) for key in ("first", "last"))
     output.line(INDENT, f"from {first} to {last}")
     if block := get_object(user, "block"):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import binascii
 import html
+import posixpath
 import re
 import unicodedata
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_plus
 
@@ -24,23 +26,59 @@ FORM_LIMIT = 64 * 1024
 JOINED_LIMIT = 20
 """Values of one parameter that are also tried as joined."""
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}\Z")
-_URL_SAFE = str.maketrans("-_", "+/")
-_ODD = re.compile(r"[%+&'\"\\\x80-\U0010ffff]").search
-"""What has to be in a text for apps to decode or to escape anything in it."""
+DEEP_LIMIT = 1024
+"""Characters of a text that is decoded more than once and taken apart: longer ones are
+documents, which the readers of bodies take apart."""
 
+DEEP_COUNT = 200
+"""Inputs of a request that are: the forms of more would fill its bounds."""
+
+DEEP_TOTAL = 16 * 1024
+"""Characters of them together: what is made to be decoded takes 10 µs for each."""
+
+DEPTH_LIMIT = 3
+"""Decodings one upon the other."""
+
+FORMS_LIMIT = 24
+"""Forms of one text that come of decoding and taking apart."""
+
+PARTS_LIMIT = 20
+"""Pieces of a text that are inputs by themselves."""
+
+_BASE64 = re.compile(r"(?=[^=]*[A-Z0-9+/=_-])[A-Za-z0-9+/_-]{4,}={0,2}\Z").match
+"""Not what is one lower-case word: there are many, and none says anything decoded."""
+
+_URL_SAFE = str.maketrans("-_", "+/")
+_ODD = re.compile(
+    r"[^\x01-\x08\x0b\x0c\x0e-!#$(-*\--:>@-\[\]-z}~\x7f]|  |\.\./|\.\w{7,}\."
+).search
+"""What has to be in a text for apps to decode, escape or cut anything in it: quotes,
+`%+&\\<{|,;?=`, tabs, ends of lines, nulls, all beyond ASCII. Said by what it is not: a
+range up to the last character takes 6 ms to compile."""
+
+_HAS_LETTER = re.compile(r"\w").search
 _IS_WORD = re.compile(r"\w+\Z").match
 _CLIMB = re.compile(r"(?:\.{0,2}[/\\]+)+")
+_TOKEN = re.compile(r"(?:[A-Za-z]+ )?([\w-]{8,})\.([\w-]{8,})\.[\w-]*\Z").match
+_SEPARATORS = ("\n", "\t", "|", ",", ";")
+_QUERY = re.compile(r"[?&;#=]+")
+_TAGS = re.compile(r"<[^<>]*>")
+_STRINGS = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+_ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 def add_forms(inputs: Iterable[Input]) -> Iterator[Input]:
     """The inputs, each followed by its forms."""
-    for each in inputs:
+    given = list(inputs)
+    length = sum([len(each.text) for each in given])
+    is_deep = len(given) <= DEEP_COUNT and length <= DEEP_TOTAL
+    for each in given:
         yield each
         if len(each.text) > FORM_LIMIT:
             continue
         seen = {each.text, ""}
-        for form, text in _forms(each.text):
+        for form, text in _forms(each.text, is_deep=is_deep):
             if text not in seen:
                 seen.add(text)
                 yield Input(text, each.source, each.parameter, form)
@@ -50,26 +88,34 @@ def needles_of(texts: Iterable[str]) -> Needles | None:
     """What a text holds in lower case if it holds any of these, or a form of one.
 
     None where that cannot be said: outside of ASCII one letter may become two. A single
-    letter or digit is no needle, because it breaks out of nothing and is everywhere.
+    letter or digit is no needle, because it breaks out of nothing and is everywhere;
+    but `0` is a host.
     """
-    words: list[str] = []
-    others: list[str] = []
-    for text in texts:
-        if not text:
-            continue
-        if not text.isascii():
+    given = [text for text in texts if text]
+    if not given:
+        return Needles((), ())
+    # All of them in one go, because this is done for each request.
+    joined = "\1".join(given)
+    if not joined.isascii():
+        return None
+    needles = joined.lower().split("\1")
+    is_odd = _ODD(joined) or len(needles) > len(given)
+    if len(needles) > len(given):
+        needles = [text.lower() for text in given]
+    decoded = [
+        form
+        for text in given
+        if _BASE64(text) or (is_odd and _ODD(text))
+        for _, form in _decoded(text)
+        if form
+    ]
+    if decoded:
+        if not "".join(decoded).isascii():
             return None
-        needle = (text.strip() or text).lower()
-        if not _IS_WORD(text):
-            others.append(needle)
-        elif len(text) > 1:
-            words.append(needle)
-        for _, form in _decoded(text) if _is_decoded(text) else ():
-            if not form.isascii():
-                return None
-            if form:
-                (words if _IS_WORD(form) else others).append(form.lower())
-    return Needles(words, others)
+        needles += [form.lower() for form in decoded]
+    words = {each for each in needles if each.isalnum() or _IS_WORD(each)}
+    others = {each.strip() or each for each in needles if each not in words}
+    return Needles({e for e in words if len(e) > 1 or e == "0"}, others)
 
 
 def join_parts(inputs: Iterable[Input]) -> Iterator[Input]:
@@ -83,43 +129,135 @@ def join_parts(inputs: Iterable[Input]) -> Iterator[Input]:
                 yield Input(separator.join(texts), source, parameter, "joined")
 
 
-def _forms(text: str) -> Iterable[tuple[str, str]]:
+def _forms(text: str, *, is_deep: bool) -> Iterable[tuple[str, str]]:
     plain = (
         ("stripped", text.strip()),
         ("lower", text.lower()),
         ("upper", text.upper()),
     )
-    if _is_decoded(text):
-        return (*plain, *_decoded(text))
+    if _ODD(text) or _BASE64(text):
+        return (*plain, *_decoded(text, is_deep=is_deep))
     return plain
 
 
-def _is_decoded(text: str) -> bool:
-    """Whether apps may make more of a text than a change of case."""
-    return bool(_ODD(text) or "../" in text or _BASE64.match(text))
+def _decoded(text: str, *, is_deep: bool = True) -> list[tuple[str, str]]:
+    """What comes of decoding, once and again, and of what apps do before a sink."""
+    if _ODD(text) is None:
+        plain = _decode_base64(text)
+        if _ODD(plain) is None and _BASE64(plain) is None:
+            return [("base64", plain)]
+    is_deep = is_deep and len(text) <= DEEP_LIMIT
+    forms = list(_escaped(text))
+    seen, made = {text}, [("", text)]
+    for _ in range(DEPTH_LIMIT if is_deep else 1):
+        last, made = made, []
+        for before, each in last:
+            if len(seen) > FORMS_LIMIT:
+                break
+            parts = _parts(each) if is_deep else ()
+            for form, result in chain(_decoded_once(each), parts):
+                if result and result not in seen and len(seen) <= FORMS_LIMIT:
+                    seen.add(result)
+                    made.append((f"{before} {form}".lstrip(), result))
+        forms += made
+    if is_deep:
+        forms += _cleaned(text)
+    return forms
 
 
-def _decoded(text: str) -> Iterator[tuple[str, str]]:
-    if "%" in text or "+" in text:
-        once = unquote(text)
-        yield "url", once
-        yield "url", unquote_plus(text)
-        yield "url twice", unquote(once)
-    if "&" in text:
-        yield "html", html.unescape(text)
-    if not text.isascii():
-        yield "normalised", unicodedata.normalize("NFKC", text)
-        yield "normalised", unicodedata.normalize("NFC", text)
+def _escaped(text: str) -> Iterator[tuple[str, str]]:
     if "'" in text or '"' in text or "\\" in text:
         yield "quotes doubled", text.replace("'", "''")
         escaped = text.replace("\\", "\\\\").replace("'", "\\'")
         yield "backslashes", escaped
         yield "backslashes", escaped.replace('"', '\\"')
         yield "backslashes", text.replace("'", "\\'")
-    if _BASE64.match(text):
-        decoded = _decode_base64(text)
-        if decoded:
-            yield "base64", decoded
+
+
+def _decoded_once(text: str) -> Iterator[tuple[str, str]]:
+    if "%" in text or "+" in text:
+        once = unquote(text)
+        yield "url", once
+        yield "url", unquote_plus(text)
+        yield "url url", unquote(once)
+    if "&" in text:
+        yield "html", html.unescape(text)
+    if not text.isascii():
+        yield "normalised", unicodedata.normalize("NFKC", text)
+        yield "normalised", unicodedata.normalize("NFC", text)
+    if _BASE64(text):
+        yield "base64", _decode_base64(text)
+    elif "\n" in text and _BASE64(joined := "".join(text.split())):
+        yield "base64", _decode_base64(joined)
+    if text != (stripped := text.strip()):
+        yield "stripped", stripped
+
+
+def _parts(text: str) -> Iterator[tuple[str, str]]:
+    """The pieces of a text that is a document, an address or a list by itself."""
+    if token := _TOKEN(text):
+        for part in token.groups():
+            yield "token", _decode_base64(part)
+    if '"' in text:
+        for part in islice(_STRINGS.finditer(text), PARTS_LIMIT):
+            if _says_more(string := _unescape(part.group(1))):
+                yield "json", string
+    elif "\\" in text:
+        yield "unescaped", _unescape(text)
+    if "<" in text:
+        yield "tags removed", _TAGS.sub("", text)
+    if "=" in text:
+        # not the place of a URL: a site's own stands in many
+        query = text.partition("?")[2] if "//" in text else text
+        pieces = _QUERY.split(query, PARTS_LIMIT)
+        parts = map(unquote_plus, pieces)
+        yield from (("part", part) for part in parts if _says_more(part))
+    for separator in _SEPARATORS:
+        if separator in text:
+            pieces = text.split(separator, PARTS_LIMIT)
+            # also what follows the first, if the rest is not taken apart
+            pieces.append(text[len(pieces[0]) + 1 :])
+            yield from (("part", part) for part in pieces if _says_more(part))
+
+
+def _says_more(part: str) -> bool:
+    """Whether a part is more than a word, and more than signs that stand anywhere."""
+    return len(part) > 3 and not _IS_WORD(part) and _HAS_LETTER(part) is not None
+
+
+def _unescape(text: str) -> str:
+    """What JSON and JavaScript mean by their escapes."""
+
+    def meant(match: re.Match[str]) -> str:
+        code = match.group(1) or match.group(2)
+        if code:
+            return chr(int(code, 16))
+        return _LETTERS.get(match.group(3), match.group(3))
+
+    return _ESCAPED.sub(meant, text) if "\\" in text else text
+
+
+def _cleaned(text: str) -> Iterator[tuple[str, str]]:
+    """What is left of a text that an app has tidied up, also where it meant well."""
+    yield "stripped", text.strip(" \t\r\n'\"")
+    if "  " in text or not text.isprintable():
+        yield "spaces", " ".join(text.split())
+    if "'" in text:
+        yield "capitalized", text.capitalize()
+        yield "title", text.title()
+        yield "case swapped", text.swapcase()
+    if not text.isascii():
+        yield "ascii", text.encode("ascii", "ignore").decode()
+        plain = unicodedata.normalize("NFKD", text)
+        yield "ascii", plain.encode("ascii", "ignore").decode()
+    if "\0" in text:
+        yield "cut", text.partition("\0")[0]
+    slashes = text.replace("\\", "/")
+    if "../" not in slashes and "..." not in slashes:
+        return
+    yield "slashes", slashes
+    yield "climbs removed", slashes.replace("../", "")
+    yield "suffix removed", posixpath.splitext(slashes)[0]
     tail = text[text.rfind("../") + 3 :] if "../" in text else ""
     if tail:
         yield "path", "/" + _CLIMB.sub("/", tail).lstrip("/")

@@ -14,7 +14,7 @@ from remora.detection.finding import NotMade
 from remora.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Literal
 
 INPUTS_LIMIT = 10_000
@@ -35,8 +35,12 @@ _QUICK_WORK = 256 * 1024
 _PLAIN_WORK = 8 * 1024 * 1024
 """Characters gone over by plain searches before the pieces are the cheaper way."""
 
-_SEARCH_WORK = 256 * 1024 * 1024
-"""Characters gone over by the searches of one check; a search does some 10 in a ns."""
+_SEARCH_WORK = 32 * 1024 * 1024
+"""Characters gone over by the searches of one check: 10 to 20 ms, as a search mostly
+does two or three in a ns."""
+
+_LOOKS_LIMIT = 50_000
+"""Places of pieces of inputs, each of which is looked at: some 10 ms."""
 
 _MIDDLE = 7
 """Characters of an input that holds an aligned piece of four bytes anywhere."""
@@ -100,7 +104,8 @@ class Inputs:
         self._pieces: _Pieces | None = None
         self._read: Callable[[], Iterable[Input]] | None = None
         self.cut = cut
-        self._by_text = self._each_once(inputs)
+        if inputs != ():
+            self._by_text = self._each_once(inputs)
 
     @classmethod
     def behind(cls, needles: Needles, read: Callable[[], Iterable[Input]]) -> Inputs:
@@ -186,15 +191,19 @@ class Inputs:
         if size > ARGUMENT_LIMIT:
             return NotMade(f"the argument has more than {ARGUMENT_LIMIT} characters")
         by_text = self._take_in()
+        if 2 * size * size < len(by_text):
+            return [
+                by_text[text]
+                for text in _parts_of(argument, by_text)
+                if can_matter(text)
+            ]
         if len(by_text) * size <= _QUICK_WORK:
             occurring = [t for t in by_text if t in argument and can_matter(t)]
             return [by_text[text] for text in occurring]
         wanted = self._mattering_to(can_matter)
-        if len(wanted) * size > _PLAIN_WORK:
-            wanted = self._sift(argument, wanted)
-        if len(wanted) * size > _SEARCH_WORK:
-            return NotMade(f"{len(wanted)} inputs in {size} characters are too many")
-        return [each for each in wanted if each.text in argument]
+        if len(wanted) * size <= _PLAIN_WORK:
+            return [each for each in wanted if each.text in argument]
+        return self._sift(argument, wanted)
 
     def _mattering_to(self, can_matter: Callable[[str], object]) -> list[Input]:
         wanted = self._mattering.get(can_matter)
@@ -205,18 +214,46 @@ class Inputs:
             self._mattering[can_matter] = wanted
         return wanted
 
-    def _sift(self, argument: str, wanted: list[Input]) -> list[Input]:
-        """Those that can occur, by their letters or by the argument's pieces."""
+    def _sift(self, argument: str, wanted: list[Input]) -> list[Input] | NotMade:
+        """Those that occur, by their letters or by the argument's pieces."""
         short = [each for each in wanted if len(each.text) < _MIDDLE]
         alphabet = set("".join([each.text for each in short]))
         absent = {letter for letter in alphabet if letter not in argument}
         kept = [each for each in short if absent.isdisjoint(each.text)]
+        found = Located()
         if len(short) < len(wanted):
             if self._pieces is None:
                 self._pieces = _Pieces(list(self._by_text.values()))
-            occurring = self._pieces.candidates(argument)
-            kept += [each for each in wanted if each.text in occurring]
-        return kept
+            near = self._pieces.candidates(argument)
+            longer = [each for each in wanted if each.text in near]
+            near = {each.text: near[each.text] for each in longer}
+            is_little = len(longer) * len(argument) <= _PLAIN_WORK
+            if is_little or not self._pieces.locate(argument, near, found.starts):
+                kept += longer
+            found += [each for each in longer if each.text in found.starts]
+        if len(kept) * len(argument) > _SEARCH_WORK:
+            return NotMade(
+                f"{len(kept)} inputs in {len(argument)} characters are too many"
+            )
+        found += [each for each in kept if each.text in argument]
+        return found
+
+
+class Located(list["Input"]):
+    """Inputs that occur, with the places of those for which they are known by now."""
+
+    __slots__ = ("starts",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.starts: dict[str, list[int]] = {}
+
+
+def _parts_of(argument: str, texts: Collection[str]) -> list[str]:
+    """Those of many texts that stand in a short argument, from left to right."""
+    ends = range(1, len(argument) + 1)
+    parts = [argument[start:end] for end in ends for start in range(end)]
+    return [part for part in dict.fromkeys(parts) if part in texts]
 
 
 class _Pieces:
@@ -244,33 +281,71 @@ class _Pieces:
         ]
         self._all = frozenset[int]().union(*self._by_offset)
 
-    def candidates(self, argument: str) -> set[str]:
-        """The texts of which a piece stands in the argument."""
+    def candidates(self, argument: str) -> Near:
+        """The texts of which a piece stands in the argument, with where in the text."""
+        common = self._all.intersection(self._cut(argument))
+        near: Near = {}
+        for offset, pieces in enumerate(self._by_offset if common else ()):
+            for each, piece in zip(self._inputs, pieces, strict=True):
+                if piece in common:
+                    near.setdefault(each.text, []).append((offset, piece))
+        return near
+
+    def locate(self, argument: str, near: Near, starts: dict[str, list[int]]) -> bool:
+        """Put every place of these texts in; False where there is too much to look at.
+
+        An argument in another script than ASCII is left: its bytes are no characters.
+        """
+        if not argument.isascii():
+            return False
+        wanted = {piece for found in near.values() for _, piece in found}
+        where: dict[int, list[int]] = {piece: [] for piece in wanted}
+        room = _LOOKS_LIMIT
+        for number, piece in enumerate(self._cut(argument)):
+            if piece in where:
+                where[piece].append(number * self._size)
+                room -= 1
+                if room < 0:
+                    return False
+        looks = sum(len(where[piece]) for found in near.values() for _, piece in found)
+        if looks > _LOOKS_LIMIT:
+            return False
+        for text, found in near.items():
+            for offset, piece in found:
+                for place in where[piece]:
+                    if place >= offset and argument.startswith(text, place - offset):
+                        starts.setdefault(text, []).append(place - offset)
+        return True
+
+    def _cut(self, argument: str) -> memoryview[int]:
         encoded = memoryview(argument.encode("utf-8", "surrogatepass"))
         aligned = encoded[: len(encoded) // self._size * self._size]
-        common = self._all.intersection(aligned.cast(self._layout))
-        if not common:
-            return set()
-        return {
-            each.text
-            for pieces in self._by_offset
-            for each, piece in zip(self._inputs, pieces, strict=True)
-            if piece in common
-        }
+        return aligned.cast(self._layout)
+
+
+Near = dict[str, list[tuple[int, int]]]
+"""Texts of which a piece stands in an argument: where it is in the text, and itself."""
 
 
 def locate(argument: str, inputs: Iterable[Input]) -> list[Occurrence] | NotMade:
     """Every place of the inputs in the argument, from left to right."""
+    starts = inputs.starts if isinstance(inputs, Located) else {}
     places: list[Occurrence] = []
     for each in inputs:
-        text, start = each.text, argument.find(each.text)
-        while start >= 0 and text:
+        text = each.text
+        for start in starts.get(text) or _find_all(argument, text):
             if len(places) >= OCCURRENCES_LIMIT:
                 return NotMade(f"inputs stand at more than {OCCURRENCES_LIMIT} places")
             places.append(Occurrence(each, start, start + len(text)))
-            start = argument.find(text, start + 1)
     places.sort(key=_by_place)
     return places
+
+
+def _find_all(argument: str, text: str) -> Iterator[int]:
+    start = argument.find(text)
+    while start >= 0 and text:
+        yield start
+        start = argument.find(text, start + 1)
 
 
 def _by_place(occurrence: Occurrence) -> tuple[int, int]:

@@ -18,18 +18,28 @@ from remora.detection.inputs import Input, Occurrence, locate
 if TYPE_CHECKING:
     from remora.detection.inputs import Inputs
 
+PATH_LIMIT = 64 * 1024
+"""Characters of a path: the system takes 4096 bytes."""
+
+_WORK_LIMIT = 4 * 1024 * 1024
+"""Characters of folders that are resolved for one path: some milliseconds."""
+
 _CAN_MATTER = re.compile(r"\.\.|\A/|\Afile:|\x00|%2e", re.IGNORECASE).search
 _FILE_URL = re.compile(r"file:(?://(?:localhost)?(?=/))?", re.IGNORECASE)
 
 
 def judge(argument: str, inputs: Inputs) -> Verdict:
     """Find the first input that takes a path out of the folder before it."""
+    if len(argument) > PATH_LIMIT:
+        return NotMade(f"the path has more than {PATH_LIMIT} characters")
     found = inputs.occurring(argument, _CAN_MATTER)
     if isinstance(found, NotMade):
         return found
     places = locate(argument, found)
     if isinstance(places, NotMade):
         return places
+    if len(places) * len(argument) > _WORK_LIMIT:
+        return NotMade(f"inputs stand at {len(places)} places of a long path")
     for place in places:
         sentence = _judge_place(argument, place)
         if sentence:

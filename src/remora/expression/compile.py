@@ -18,7 +18,7 @@ from remora.errors import ExpressionError
 from remora.expression import operations
 from remora.expression.containers import read_item
 from remora.expression.expression import Expression, Template
-from remora.expression.functions import FUNCTIONS, all_match, any_match
+from remora.expression.functions import FUNCTIONS
 from remora.expression.missing import Missing
 from remora.expression.operations import (
     is_in,
@@ -34,8 +34,10 @@ from remora.expression.tree import Tree, root_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
 
 _LOAD = ast.Load()
+
 _STORE = ast.Store()
 _COMPARERS: dict[str, tuple[type[ast.cmpop], Callable[..., bool]]] = {
     "==": (ast.Eq, operations.is_equal),
@@ -58,6 +60,8 @@ _ARITHMETIC: dict[str, Callable[[AppValue, AppValue], AppValue]] = {
 }
 _BOOLEAN_CALLS = {"startswith", "endswith", "contains"}
 _REDACTED = "(redacted)"
+_STEPS = "steps of the loop"
+"""No name that an expression could have."""
 
 
 class Code:
@@ -67,13 +71,26 @@ class Code:
     called where and when the value is needed.
     """
 
-    __slots__ = ("_bound", "_names", "_parameters", "_providers", "_readers", "_temps")
+    __slots__ = (
+        "_bound",
+        "_counted",
+        "_names",
+        "_parameters",
+        "_providers",
+        "_readers",
+        "_steps",
+        "_temps",
+    )
 
     def __init__(
         self,
         parameters: Sequence[str],
         providers: Mapping[str, Callable[[], AppValue]] | None = None,
+        steps: str = "",
     ) -> None:
+        """`steps` is the parameter that has the steps of the loop around this."""
+        self._steps = steps
+        self._counted: dict[AppValue, AppValue] = {}
         self._parameters = {name: f"p{i}" for i, name in enumerate(parameters)}
         self._providers = providers or {}
         self._bound: dict[str, AppValue] = {"__builtins__": {}}
@@ -134,7 +151,16 @@ class Code:
         return FunctionType(code, self._bound, name)
 
     def _call(self, function: AppValue, *arguments: ast.expr) -> ast.expr:
+        if self._steps:
+            if function not in self._counted:
+                self._counted[function] = _loops().counted(function)
+            if (within := self._counted[function]) is not None:
+                return self._call_counted(within, *arguments)
         return ast.Call(self.constant(function), list(arguments), [])
+
+    def _call_counted(self, function: AppValue, *arguments: ast.expr) -> ast.expr:
+        steps = self.parameter(self._steps)
+        return ast.Call(self.constant(function), [steps, *arguments], [])
 
     def _kept(self, node: ast.expr) -> tuple[ast.expr, ast.expr]:
         """A first use of a value that keeps it, and the later uses."""
@@ -217,7 +243,12 @@ class Code:
             # Loaded when the tree was checked.
             from remora.expression.pattern import compile_pattern
 
-            return self._call(compile_pattern(tree[3]), self._value(tree[2]))
+            matches = compile_pattern(tree[3])
+            if self._steps:
+                loops = _loops()
+                weighted = loops.weighed(matches, loops.PATTERN_WEIGHT)
+                return self._call_counted(weighted, self._value(tree[2]))
+            return self._call(matches, self._value(tree[2]))
         return self._call(FUNCTIONS[name], *map(self._value, tree[2:]))
 
     def _write_loop(self, tree: tuple[AppValue, ...]) -> ast.expr:
@@ -229,10 +260,11 @@ class Code:
         )
         if "remora" in self._parameters and "remora" not in used:
             used.append("remora")
-        inner = Code([variable, *(u for u in used if u != variable)], self._providers)
+        names = [_STEPS, variable, *(u for u in used if u != variable)]
+        inner = Code(names, self._providers, _STEPS)
         each = inner.function("condition", [ast.Return(inner._test(condition))])
         return self._call(
-            any_match if function == "any" else all_match,
+            _loops().any_match if function == "any" else _loops().all_match,
             self._value(container),
             self.constant(each),
             *(self.parameter(name) for name in used if name != variable),
@@ -402,3 +434,10 @@ def compile_template(
     """A function of the parameters that returns the template's text."""
     code = Code(parameters, providers)
     return code.function("text", [ast.Return(code.text(template, is_secret))])
+
+
+def _loops() -> ModuleType:
+    # Late, because few conditions have a loop.
+    from remora.expression import loops
+
+    return loops

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from remora.expression.containers import (
     ITEMS_LIMIT,
+    TEXT_SCAN_LIMIT,
     Kind,
     first_items,
     kind_of,
@@ -31,14 +32,18 @@ _DECIMAL = re.compile(
 )
 
 
+_SEARCHED = (Kind.TEXT, Kind.BYTES)
+
+
 def starts_with(text: AppValue, prefix: AppValue) -> bool:
     """Whether a text (or bytes) begins with another."""
     kind = kind_of(text)
     if kind is kind_of(prefix):
+        if kind not in _SEARCHED or length(prefix) > TEXT_SCAN_LIMIT:
+            return False
         if kind is Kind.TEXT:
             return str.startswith(text, prefix)
-        if kind is Kind.BYTES:
-            return bytes.startswith(text, prefix)
+        return bytes.startswith(text, prefix)
     return False
 
 
@@ -46,10 +51,11 @@ def ends_with(text: AppValue, suffix: AppValue) -> bool:
     """Whether a text (or bytes) ends with another."""
     kind = kind_of(text)
     if kind is kind_of(suffix):
+        if kind not in _SEARCHED or length(suffix) > TEXT_SCAN_LIMIT:
+            return False
         if kind is Kind.TEXT:
             return str.endswith(text, suffix)
-        if kind is Kind.BYTES:
-            return bytes.endswith(text, suffix)
+        return bytes.endswith(text, suffix)
     return False
 
 
@@ -78,38 +84,22 @@ def _convertible(text: AppValue) -> AppValue:
 
 
 def any_item(container: AppValue) -> AppValue:
-    """Whether an item of the container counts as true."""
-    return any_match(container, is_true)
-
-
-def all_items(container: AppValue) -> AppValue:
-    """Whether every item of the container counts as true."""
-    return all_match(container, is_true)
-
-
-def any_match(
-    container: AppValue, condition: Callable[..., bool], *bound: AppValue
-) -> AppValue:
-    """Whether the condition holds for an item; missing (size) if that stays open."""
+    """Whether an item counts as true; missing (size) if that stays open."""
     items = first_items(container, ITEMS_LIMIT)
     if type(items) is Missing:
         return items
-    for item in items:
-        if condition(item, *bound):
-            return True
+    if any(map(is_true, items)):
+        return True
     return TOO_LARGE if length(container) != len(items) else False
 
 
-def all_match(
-    container: AppValue, condition: Callable[..., bool], *bound: AppValue
-) -> AppValue:
-    """Whether the condition holds for every item; missing (size) if that stays open."""
+def all_items(container: AppValue) -> AppValue:
+    """Whether every item counts as true; missing (size) if that stays open."""
     items = first_items(container, ITEMS_LIMIT)
     if type(items) is Missing:
         return items
-    for item in items:
-        if not condition(item, *bound):
-            return False
+    if not all(map(is_true, items)):
+        return False
     return TOO_LARGE if length(container) != len(items) else True
 
 
@@ -137,11 +127,16 @@ def _extreme(
         return UNDEFINED
     kind = kind_of(items[0])
     best = items[0]
+    looked_at = 0
     for item in items:
         if type(item) is Missing:
             return item
         if kind_of(item) is not kind or kind not in {Kind.NUMBER, Kind.TEXT}:
             return WRONG_TYPE
+        if kind is Kind.TEXT:
+            looked_at += str.__len__(item)
+            if looked_at > TEXT_SCAN_LIMIT:
+                return TOO_LARGE
         if before(item, best):
             best = item
     return best

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 EQUALITY_STEPS = 2000
 """Pairs of values that one comparison of containers looks at: about 1 ms at most."""
 
+TEXT_PER_STEP = 16_384
+"""Code points or bytes that are compared in the time of one such pair."""
+
 EQUALITY_DEPTH = 20
 
 _MISSING = Kind.MISSING
@@ -49,21 +52,28 @@ INT_BITS_LIMIT = 4096
 """Bits of an integer that takes part in arithmetic: products stay below 1 µs."""
 
 
-def is_equal(left: AppValue, right: AppValue) -> bool:
-    """`==`: by value for builtins, by identity for the app's objects."""
-    return _decide(left, right) is True
+def is_equal(left: AppValue, right: AppValue, steps: list[int] | None = None) -> bool:
+    """`==`: by value for builtins, by identity for the app's objects.
+
+    `steps` are what is left to do; it is counted down, and undecided is what is below.
+    """
+    return _decide(left, right, steps) is True
 
 
-def is_not_equal(left: AppValue, right: AppValue) -> bool:
+def is_not_equal(
+    left: AppValue, right: AppValue, steps: list[int] | None = None
+) -> bool:
     """`!=`: false as well where it is undecided."""
-    return _decide(left, right) is False
+    return _decide(left, right, steps) is False
 
 
-def _decide(left: AppValue, right: AppValue) -> bool | None:
+def _decide(left: AppValue, right: AppValue, steps: list[int] | None) -> bool | None:
     kind, other = kind_of(left), kind_of(right)
     if kind is _MISSING or other is _MISSING:
         return None
-    return _equal(left, right, [EQUALITY_STEPS], 0) if kind is other else False
+    if kind is not other:
+        return False
+    return _equal(left, right, [EQUALITY_STEPS] if steps is None else steps, 0)
 
 
 def _equal(
@@ -77,18 +87,24 @@ def _equal(
     if kind is Kind.NUMBER:
         return plain_number(left) == plain_number(right)
     if kind is Kind.TEXT or kind is Kind.BYTES:
-        return _equal_texts(left, right, kind)
+        return _equal_texts(left, right, kind, steps)
     if kind is Kind.NOTHING or kind is Kind.BOOL or kind is Kind.OBJECT:
         return left is right
     return _equal_containers(left, right, kind, steps, depth)
 
 
-def _equal_texts(left: AppValue, right: AppValue, kind: Kind) -> bool | None:
+def _equal_texts(
+    left: AppValue, right: AppValue, kind: Kind, steps: list[int]
+) -> bool | None:
     size = length(left)
     if size != length(right):
         return False
     if size > TEXT_SCAN_LIMIT:
         return True if left is right else None
+    if size >= TEXT_PER_STEP:
+        steps[0] -= size // TEXT_PER_STEP
+        if steps[0] < 0:
+            return None
     if kind is Kind.TEXT:
         return str.__eq__(left, right)
     return bytes.__eq__(left, right)
@@ -155,12 +171,17 @@ def is_at_least(left: AppValue, right: AppValue) -> bool:
     return is_at_most(right, left)
 
 
+_ORDERED = (Kind.NUMBER, Kind.TEXT, Kind.BYTES)
+
+
 def _ordered(left: AppValue, right: AppValue) -> tuple[AppValue, AppValue] | None:
     kind = kind_of(left)
-    if kind is not kind_of(right):
+    if kind is not kind_of(right) or kind not in _ORDERED:
         return None
     if kind is Kind.NUMBER:
         pair = plain_number(left), plain_number(right)
+    elif min(length(left), length(right)) > TEXT_SCAN_LIMIT:
+        return None
     elif kind is Kind.TEXT:
         pair = plain_text(left), plain_text(right)
     elif kind is Kind.BYTES and type(left) is type(right) is bytes:
@@ -170,14 +191,16 @@ def _ordered(left: AppValue, right: AppValue) -> tuple[AppValue, AppValue] | Non
     return None if type(pair[0]) is Missing or type(pair[1]) is Missing else pair
 
 
-def is_in(item: AppValue, container: AppValue) -> bool:
+def is_in(item: AppValue, container: AppValue, steps: list[int] | None = None) -> bool:
     """`in`: an item of a container, a key of a mapping, a part of a text."""
-    return contains(container, item) is True
+    return contains(container, item, steps) is True
 
 
-def is_not_in(item: AppValue, container: AppValue) -> bool:
+def is_not_in(
+    item: AppValue, container: AppValue, steps: list[int] | None = None
+) -> bool:
     """`not in`: false as well where it is undecided or there is no container."""
-    return contains(container, item) is False
+    return contains(container, item, steps) is False
 
 
 def is_text_in(item: AppValue, choices: frozenset[str]) -> bool:
@@ -193,8 +216,13 @@ def is_text_not_in(item: AppValue, choices: frozenset[str]) -> bool:
     return kind_of(item) is not _MISSING and not is_text_in(item, choices)
 
 
-def contains(container: AppValue, item: AppValue) -> bool | None:
-    """Whether the container holds the item; None where that is not decided."""
+def contains(
+    container: AppValue, item: AppValue, steps: list[int] | None = None
+) -> bool | None:
+    """Whether the container holds the item; None where that is not decided.
+
+    `steps` are as of `is_equal`, and what is not given is enough for this alone.
+    """
     kind, wanted = kind_of(container), kind_of(item)
     if wanted is Kind.MISSING:
         return None
@@ -210,7 +238,7 @@ def contains(container: AppValue, item: AppValue) -> bool | None:
     if kind is not Kind.SEQUENCE and kind is not Kind.SET:
         return None
     items = first_items(container, ITEMS_LIMIT)
-    steps = [EQUALITY_STEPS]
+    steps = [EQUALITY_STEPS] if steps is None else steps
     undecided = length(container) != len(items)
     for candidate in items:
         verdict = _equal(candidate, item, steps, 1)

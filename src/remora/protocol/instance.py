@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from remora.errors import WireError
+from remora.protocol.reading import Message
 from remora.values import frozen
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ _TEXT_LIMIT = 500
 def parse_instance(value: object, *, with_master: bool = True) -> Instance:
     """Read an instance from the wire. Raises WireError."""
     if not isinstance(value, dict):
-        raise WireError(f"instance {value!r} is no object")
+        raise WireError(f"instance {str(value)[:60]!r} is no object")
     table: Mapping[str, object] = value
     texts: dict[str, str] = {}
     numbers: dict[str, int] = {}
@@ -110,13 +111,16 @@ def parse_instance(value: object, *, with_master: bool = True) -> Instance:
             continue
         if not isinstance(text, str) or len(text) > _TEXT_LIMIT:
             raise WireError(
-                f"instance.{key} = {text!r} is no text of at most {_TEXT_LIMIT} signs"
+                f"instance.{key} = {str(text)[:60]!r} is no text of at most "
+                f"{_TEXT_LIMIT} signs"
             )
         texts[key] = text
     for key in _NUMBERS:
         number = table.get(key)
-        if not isinstance(number, int) or not 0 <= number < 2**63:
-            raise WireError(f"instance.{key} = {number!r} is no positive integer")
+        if type(number) is not int or not 0 <= number < 2**63:
+            raise WireError(
+                f"instance.{key} = {str(number)[:60]!r} is no positive integer"
+            )
         numbers[key] = number
     if not texts["id"] or not texts["app"]:
         raise WireError("instance.id and instance.app must not be empty")
@@ -132,13 +136,5 @@ def parse_instance(value: object, *, with_master: bool = True) -> Instance:
 
 def parse_cost(value: object) -> Cost:
     """Read a cost from the wire. Raises WireError."""
-    if not isinstance(value, dict):
-        raise WireError(f"cost {value!r} is no object")
-    table: Mapping[str, object] = value
-    counts: dict[str, int] = {}
-    for key in Cost.__match_args__:
-        number = table.get(key, 0)
-        if not isinstance(number, int) or not 0 <= number < 2**63:
-            raise WireError(f"cost.{key} = {number!r} is no count")
-        counts[key] = number
-    return Cost(**counts)
+    message = Message(value, "cost")
+    return Cost(**{key: message.count(key) for key in Cost.__match_args__})

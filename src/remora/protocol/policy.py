@@ -26,10 +26,11 @@ GRANTS: dict[str, str] = {
     "block": "protect probes in mode block",
     "request": "probes that open a request context, or add to one",
     "refuse": "block lists: the users and addresses whose requests are refused",
+    "modes": "modes of protection upwards: rules that block what was not blocked",
 }
 """What can be granted, and what each means."""
 
-_PLACELESS = frozenset(("refuse",))
+_PLACELESS = frozenset(("refuse", "modes"))
 """Grants that hold for the app as a whole: a policy of these alone needs no target."""
 
 NOWHERE = TargetSet(())

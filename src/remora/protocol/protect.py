@@ -19,14 +19,20 @@ if TYPE_CHECKING:
     from remora.protocol.probe import Probe
     from remora.protocol.reading import Write
 
-DETECTORS = ("sql", "shell", "path", "member", "url", "host")
+DETECTORS = (
+    "sql", "shell", "path", "member", "entry", "resolved", "url", "host", "redirect"
+)  # fmt: skip
 """What an argument is: a statement, a command line or list, a path, the name of an
-archive's member, a URL, a host to connect to."""
+archive's member that is written or that is only read, a path that is resolved and not
+opened yet, a URL, a host to connect to, a URL that a response leads on to."""
 
 FAMILIES = ("sql", "shell", "path", "url")
 """Detectors by the names that findings, settings and records know them by."""
 
-_FAMILIES = {"member": "path", "host": "url"}
+_FAMILIES = {
+    "member": "path", "entry": "path", "resolved": "path", "host": "url",
+    "redirect": "url",
+}  # fmt: skip
 
 MODES = ("off", "watch", "block")
 """Not at all; report what would have been blocked; block."""
@@ -89,7 +95,7 @@ def read_protect(value: object) -> Protect:
     )
 
 
-_BELONGS = {"dialect": ("sql",), "allowed": ("url", "host")}
+_BELONGS = {"dialect": ("sql",), "allowed": ("url", "host", "redirect")}
 
 
 def _choice(value: object, key: str, known: tuple[str, ...]) -> str:
@@ -162,13 +168,14 @@ def check_protect(probe: Probe, protect: Protect) -> None:
             f"probe {probe.id!r}: limit would let attacks through once it is reached, "
             "so protect has none: leave it out"
         )
-    # A host's addresses are known once it was looked up, before anybody connects.
-    is_lookup = probe.phase.value == "post" and protect.detector == "host"
-    if probe.phase.value != "pre" and not is_lookup:
+    # A host's addresses are known once it was looked up, before anybody connects, and
+    # what a path was resolved to before anybody opens it.
+    is_before = probe.phase.value == "post" and protect.detector in {"host", "resolved"}
+    if probe.phase.value != "pre" and not is_before:
         raise ProbeError(
             f"probe {probe.id!r}: protect comes too late in phase "
             f"{probe.phase.value!r}: the phase for it is 'pre', or 'post' where "
-            "detector = 'host' judges what a name was resolved to"
+            "detector = 'host' or 'resolved' reads what came of it"
         )
 
 

@@ -7,18 +7,12 @@ there is protection.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from remora.errors import WireError
 from remora.protocol.protect import MODES
+from remora.protocol.reading import Message
 from remora.protocol.rules import RULES_LIMIT
+from remora.protocol.status import NOT_MADE_LIMIT, read_not_made
 from remora.values import frozen
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import TypeVar
-
-    Entry = TypeVar("Entry")
 
 PACKS_LIMIT = 20
 """Packs of one instance: those of the wheel are four, all others count as one."""
@@ -53,7 +47,8 @@ class PackState:
     """The probes of one pack by their names.
 
     `guarded` are in place, at `places` in all; `waiting` are for modules that the app
-    has not imported, which is no fault.
+    has not imported, which is no fault. `not_made` counts checks that were not made, by
+    reason, which are among the `checks`.
     """
 
     pack: str
@@ -64,6 +59,7 @@ class PackState:
     flaws: tuple[Flaw, ...] = ()
     places: int = 0
     checks: int = 0
+    not_made: tuple[tuple[str, int], ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The message of docs/protocol.md, section Protection."""
@@ -76,6 +72,7 @@ class PackState:
             "flaws": [flaw.to_json() for flaw in self.flaws[:FLAWS_LIMIT]],
             "places": self.places,
             "checks": self.checks,
+            "not_made": dict(self.not_made[:NOT_MADE_LIMIT]),
         }
 
 
@@ -117,43 +114,46 @@ class ProtectionState:
 
 def parse_protection(value: object) -> ProtectionState:
     """What an agent says of its protection. Raises WireError."""
-    table = _table(value)
+    message = Message(value, "protection")
     return ProtectionState(
-        mode=_text(table, "mode"),
-        complaint=_text(table, "complaint"),
-        requests=_count(table, "requests"),
-        refused=_count(table, "refused"),
-        packs=_list(table, "packs", PACKS_LIMIT, _pack),
-        rules=_list(table, "rules", RULES_LIMIT, _rule),
+        mode=message.text("mode", _TEXT_LIMIT),
+        complaint=message.text("complaint", _TEXT_LIMIT),
+        requests=message.count("requests"),
+        refused=message.count("refused"),
+        packs=message.list("packs", PACKS_LIMIT, _pack),
+        rules=message.list("rules", RULES_LIMIT, _rule),
     )
 
 
 def _pack(value: object) -> PackState:
-    table = _table(value)
-    mode = _text(table, "mode")
+    message = Message(value, "protection.packs[]")
+    mode = message.text("mode", _TEXT_LIMIT)
     if mode not in MODES:
-        raise WireError(f"protection: mode = {mode[:60]!r} is not known")
+        raise WireError(f"protection.packs[].mode = {mode[:60]!r} is not known")
     return PackState(
-        pack=_text(table, "pack"),
-        detector=_text(table, "detector"),
+        pack=message.text("pack", _TEXT_LIMIT),
+        detector=message.text("detector", _TEXT_LIMIT),
         mode=mode,
-        guarded=_list(table, "guarded", NAMES_LIMIT, _name),
-        waiting=_list(table, "waiting", NAMES_LIMIT, _name),
-        flaws=_list(table, "flaws", FLAWS_LIMIT, _flaw),
-        places=_count(table, "places"),
-        checks=_count(table, "checks"),
+        guarded=message.list("guarded", NAMES_LIMIT, _name),
+        waiting=message.list("waiting", NAMES_LIMIT, _name),
+        flaws=message.list("flaws", FLAWS_LIMIT, _flaw),
+        places=message.count("places"),
+        checks=message.count("checks"),
+        not_made=read_not_made(message.at("not_made")),
     )
 
 
 def _flaw(value: object) -> Flaw:
-    table = _table(value)
-    return Flaw(_text(table, "probe"), _text(table, "state"), _text(table, "reason"))
+    message = Message(value, "protection.packs[].flaws[]")
+    return Flaw(*(message.text(key, _TEXT_LIMIT) for key in Flaw.__match_args__))
 
 
 def _rule(value: object) -> RuleState:
-    table = _table(value)
+    message = Message(value, "protection.rules[]")
     return RuleState(
-        _text(table, "id"), _count(table, "decided"), _text(table, "refusal")
+        message.text("id", _TEXT_LIMIT),
+        message.count("decided"),
+        message.text("refusal", _TEXT_LIMIT),
     )
 
 
@@ -161,32 +161,3 @@ def _name(value: object) -> str:
     if not isinstance(value, str):
         raise WireError(f"protection: {str(value)[:60]!r} is no name")
     return value[:_TEXT_LIMIT]
-
-
-def _list(
-    table: Mapping[str, object], key: str, limit: int, read: Callable[[object], Entry]
-) -> tuple[Entry, ...]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or len(value) > limit:
-        raise WireError(f"protection.{key} is no list of up to {limit}")
-    return tuple(map(read, value))
-
-
-def _table(value: object) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise WireError(f"protection: {str(value)[:60]!r} is no object")
-    return value
-
-
-def _text(table: Mapping[str, object], key: str) -> str:
-    value = table.get(key, "")
-    if not isinstance(value, str):
-        raise WireError(f"protection.{key} = {str(value)[:60]!r} is no text")
-    return value[:_TEXT_LIMIT]
-
-
-def _count(table: Mapping[str, object], key: str) -> int:
-    value = table.get(key, 0)
-    if not isinstance(value, int) or value is True or not 0 <= value < 2**63:
-        raise WireError(f"protection.{key} = {str(value)[:60]!r} is no count")
-    return value

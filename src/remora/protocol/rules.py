@@ -75,6 +75,15 @@ class Rule:
         """Whether it holds for this detector at all."""
         return self.detector in {"", detector}
 
+    def turns_on(self, detector: str) -> bool:
+        """Whether a detector that is off has to be there for this rule.
+
+        One that watches, and names none, is how people let something pass.
+        """
+        if self.detector != detector and (self.detector or self.mode != "block"):
+            return False
+        return self.mode != "off"
+
     def means(self, sighting: Sighting) -> bool:
         """Whether it holds for an attack that was found there."""
         return (
@@ -137,7 +146,7 @@ def parse_rule(value: object) -> Rule:
     texts = {key: _text(value, key) for key in _TEXTS}
     identifier = _text(value, "id")
     expires_at = value.get("expires_at", 0)
-    if not isinstance(expires_at, int) or not 0 <= expires_at < 2**63:
+    if type(expires_at) is not int or not 0 <= expires_at < 2**63:
         raise RuleError(f"expires_at = {str(expires_at)[:60]!r} is no time")
     if texts["mode"] not in MODES:
         raise RuleError(f"mode = {texts['mode']!r}: write one of {', '.join(MODES)}")
@@ -159,7 +168,7 @@ def parse_rule(value: object) -> Rule:
             f"parameter = {texts['parameter']!r} is none: write source:name, such as "
             "query:q or *:q"
         )
-    return Rule(identifier[:ID_CHARACTERS], expires_at=int(expires_at), **texts)
+    return Rule(identifier[:ID_CHARACTERS], expires_at=expires_at, **texts)
 
 
 def _text(table: Mapping[str, object], key: str) -> str:

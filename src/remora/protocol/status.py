@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from remora.errors import WireError
+from remora.protocol.reading import Message
 from remora.values import frozen
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class State(Enum):
@@ -127,7 +124,9 @@ class Status:
     `dropped` records that the queue refused, `site_count` all places while `sites`
     lists the first ones. `unmet` counts the calls at which the condition did not hold,
     up to UNMET_LIMIT, and `unread` has what it named and could not read there, with
-    the reasons. `cpu_ns` is the CPU time that its records took in the app's threads.
+    the reasons. `not_made` counts checks that a detector has not made, by reason.
+    `cpu_ns` is the CPU time that its records took in the app's threads.
+    `kept` says why it stays against what the server wants.
     """
 
     probe: str
@@ -145,6 +144,8 @@ class Status:
     unmet: int = 0
     unread: tuple[tuple[str, str], ...] = ()
     cpu_ns: int = 0
+    kept: str = ""
+    not_made: tuple[tuple[str, int], ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The message of docs/protocol.md, section Status."""
@@ -164,6 +165,8 @@ class Status:
             "unmet": self.unmet,
             "unread": dict(self.unread),
             "cpu_ns": self.cpu_ns,
+            "kept": self.kept,
+            "not_made": dict(self.not_made),
         }
 
 
@@ -177,80 +180,74 @@ that the condition is the reason, and counting on would cost every call."""
 UNREAD_LIMIT = 10
 """Reads that a status lists: a condition rarely has more."""
 
+NOT_MADE_LIMIT = 30
+"""Reasons for checks that were not made: detectors have some ten each."""
+
 _REASON_LIMIT = 2000
 _PATH_LIMIT = 200
 
 
 def parse_status(value: object) -> Status:
     """Read a status from the wire. Raises WireError."""
-    table = _table(value, "status")
-    try:
-        state = State(table.get("state"))
-    except ValueError:
-        raise WireError(f"status.state = {table.get('state')!r} is not known") from None
-    sites = table.get("sites", [])
-    if not isinstance(sites, list) or len(sites) > SITES_SHOWN:
-        raise WireError(f"status.sites is no list of up to {SITES_SHOWN}")
+    message = Message(value, "status")
+    suppressed_by = message.at("suppressed_by")
     return Status(
-        probe=_text(table, "probe"),
-        state=state,
-        reason=_text(table, "reason"),
-        sites=tuple(_parse_site(site) for site in sites),
-        last_error=_text(table, "last_error"),
-        site_count=_number(table, "site_count"),
-        firings=_number(table, "firings"),
-        suppressed=_number(table, "suppressed"),
-        errors=_number(table, "errors"),
-        dropped=_number(table, "dropped"),
-        last_firing=_number(table, "last_firing"),
+        probe=message.text("probe", _REASON_LIMIT),
+        state=_parse_state(message),
+        reason=message.text("reason", _REASON_LIMIT),
+        sites=message.list("sites", SITES_SHOWN, _parse_site),
+        last_error=message.text("last_error", _REASON_LIMIT),
+        site_count=message.count("site_count"),
+        firings=message.count("firings"),
+        suppressed=message.count("suppressed"),
+        errors=message.count("errors"),
+        dropped=message.count("dropped"),
+        last_firing=message.count("last_firing"),
         suppressed_by=tuple(
-            (key, _number(_table_at(table, "suppressed_by"), key))
+            (key, suppressed_by.count(key))
             for key in SUPPRESSIONS
-            if key in _table_at(table, "suppressed_by")
+            if key in suppressed_by
         ),
-        unmet=_number(table, "unmet"),
-        unread=_parse_unread(_table_at(table, "unread")),
-        cpu_ns=_number(table, "cpu_ns"),
+        unmet=message.count("unmet"),
+        unread=_parse_unread(message.at("unread")),
+        cpu_ns=message.count("cpu_ns"),
+        kept=message.text("kept", _REASON_LIMIT),
+        not_made=read_not_made(message.at("not_made")),
     )
+
+
+def read_not_made(message: Message) -> tuple[tuple[str, int], ...]:
+    """Counts of checks that were not made, by reason. Raises WireError."""
+    reasons = tuple(message.keys())
+    if len(reasons) > NOT_MADE_LIMIT:
+        raise WireError(f"not_made has more than {NOT_MADE_LIMIT} reasons")
+    return tuple((reason[:_PATH_LIMIT], message.count(reason)) for reason in reasons)
+
+
+def _parse_state(message: Message) -> State:
+    state = message.text("state", _PATH_LIMIT)
+    try:
+        return State(state)
+    except ValueError:
+        raise WireError(f"status.state = {state!r} is not known") from None
 
 
 def _parse_site(value: object) -> SiteStatus:
-    table = _table(value, "status.sites[]")
+    message = Message(value, "status.sites[]")
     return SiteStatus(
-        site=_text(table, "site"),
-        kind=_text(table, "kind"),
-        mechanism=_text(table, "mechanism"),
-        why=_text(table, "why"),
-        file=_text(table, "file"),
-        line=_number(table, "line"),
+        site=message.text("site", _REASON_LIMIT),
+        kind=message.text("kind", _REASON_LIMIT),
+        mechanism=message.text("mechanism", _REASON_LIMIT),
+        why=message.text("why", _REASON_LIMIT),
+        file=message.text("file", _REASON_LIMIT),
+        line=message.count("line"),
     )
 
 
-def _parse_unread(table: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    if len(table) > UNREAD_LIMIT:
+def _parse_unread(message: Message) -> tuple[tuple[str, str], ...]:
+    paths = tuple(message.keys())
+    if len(paths) > UNREAD_LIMIT:
         raise WireError(f"status.unread has more than {UNREAD_LIMIT} entries")
-    return tuple((str(path)[:_PATH_LIMIT], _text(table, path)) for path in table)
-
-
-def _table_at(table: Mapping[str, object], key: str) -> Mapping[str, object]:
-    return _table(table.get(key, {}), f"status.{key}")
-
-
-def _table(value: object, where: str) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise WireError(f"{where} {value!r} is no object")
-    return value
-
-
-def _text(table: Mapping[str, object], key: str) -> str:
-    value = table.get(key, "")
-    if not isinstance(value, str):
-        raise WireError(f"status.{key} = {value!r} is no text")
-    return value[:_REASON_LIMIT]
-
-
-def _number(table: Mapping[str, object], key: str) -> int:
-    value = table.get(key, 0)
-    if not isinstance(value, int) or value is True or not 0 <= value < 2**63:
-        raise WireError(f"status.{key} = {value!r} is no count")
-    return value
+    return tuple(
+        (path[:_PATH_LIMIT], message.text(path, _REASON_LIMIT)) for path in paths
+    )

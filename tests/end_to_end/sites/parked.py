@@ -8,12 +8,14 @@ import asyncio
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import hashlib
 import os
 import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 
 
@@ -68,6 +70,53 @@ def read():
 def accept():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.accept()
+
+
+def wait_for_file_lock():
+    _wait_for_file_lock(fcntl.flock)
+
+
+def wait_for_record_lock():
+    _wait_for_file_lock(fcntl.lockf)
+
+
+def _wait_for_file_lock(lock):
+    with tempfile.NamedTemporaryFile() as file:
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if not child:
+            with open(file.name, "w") as held:
+                lock(held, fcntl.LOCK_EX)
+                os.write(theirs, b"x")
+                time.sleep(3600)
+        os.read(ours, 1)
+        try:
+            lock(file, fcntl.LOCK_EX)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def write():
+    """Into a pipe that is full, until somebody reads all of it."""
+    ours, theirs = os.pipe()
+    size = 1_000_000
+
+    def drain():
+        sys.stdin.read(1)
+        left = size
+        while left:
+            left -= len(os.read(ours, left))
+
+    reader = os.fork()
+    if not reader:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        drain()
+        os._exit(0)
+    written = os.write(theirs, bytes(size))
+    say(f"{written} of {size} written")
+    os.waitpid(reader, 0)
+    sleep()
 
 
 def wait_for_child():

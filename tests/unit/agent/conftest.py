@@ -342,3 +342,53 @@ def run(tmp_path: Path) -> Callable[..., str]:
         return result.stdout + result.stderr
 
     return run_script
+
+
+SIGNED_ORDERS = """
+import os, sys, time
+import remora
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from remora.agent import agent
+from remora.agent.orders import Orders
+from remora.agent.request import protection
+from remora.agent.runtime import originals
+from remora.cli.signing import public_text, sign_all, sign_one_policy
+from remora.protocol import Status, State, parse_probe
+from remora.protocol.policy import parse_policy
+
+def execute(statement):
+    return statement
+
+code = execute.__code__
+key = Ed25519PrivateKey.generate()
+os.environ["REMORA_PUBLIC_KEY"] = public_text(key)
+options = {"records": "/dev/null", "log": "off"}
+
+def sink(mode="block", **changes):
+    protect = {"detector": "sql", "argument": "statement", "mode": mode}
+    table = {"id": "p", "target": "__main__:execute", "protect": protect}
+    return parse_probe(table | changes)
+
+def signed(probe, valid_s=3600.0):
+    time.sleep(0.000_002)  # numbers are microseconds
+    return sign_all([probe], key, valid_s)[0]
+
+def policy(*unsigned, valid_s=3600.0, target="__main__:*"):
+    table = {"unsigned": [*unsigned], "target": target}
+    return sign_one_policy(parse_policy(table), key, valid_s).to_json()
+
+def reason():
+    return remora.status()["probes"][0]["reason"]
+
+def wall_clock(later_s):
+    now = originals.time_ns() + int(later_s * 1e9)
+    originals.time_ns = lambda: now
+"""
+
+
+@pytest.fixture
+def obey(run) -> Callable[..., str]:
+    """Runs a script of an app with a public key; the agent is not started yet."""
+    return lambda text, **variables: run(
+        SIGNED_ORDERS + textwrap.dedent(text), **variables
+    )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from pathlib import Path
 
 import pytest
+
+from remora.boot.run import BOOT_FOLDER
+
+SOURCE = Path(__file__).parents[3] / "src"
 
 
 @pytest.fixture
@@ -45,6 +50,58 @@ def test_a_started_agent_reports_what_fires(run, probes: str, tmp_path: Path) ->
     (record,) = [r for r in map(json.loads, lines) if r["kind"] == "log"]
     assert record["message"] == "charged 5"
     assert record["pid"] > 0
+
+
+LATE_MAIN = """
+import os, time
+def charge(amount):
+    return amount
+end = time.monotonic() + 30
+while not os.path.exists("records.jsonl"):
+    charge(5)
+    time.sleep(0.01)
+    assert time.monotonic() < end
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("__main__:charge", ()),
+        ("**:charge", ()),
+        ("script.py:4", ()),
+        ("script:charge", ("-m", "script")),
+        ("script.py:4", ("-m", "script")),
+    ],
+)
+def test_a_probe_in_a_file_reaches_what_the_program_itself_defines_later(
+    run, tmp_path: Path, target: str, words: tuple[str, ...]
+) -> None:
+    """No import tells of it, and without a server there was no thread to look."""
+    (tmp_path / "late.toml").write_text(
+        f'[[probe]]\nid = "p"\ntarget = "{target}"\nlog = "charged"\n'
+    )
+    path = os.pathsep.join((BOOT_FOLDER, str(SOURCE), str(tmp_path)))
+    settings = {"REMORA_PROBES": "late.toml", "REMORA_RECORDS": "records.jsonl"}
+    run(LATE_MAIN, *words, PYTHONPATH=path, REMORA_LOG="off", **settings)
+
+
+def test_a_probe_in_a_file_for_another_module_begins_no_thread(
+    run, tmp_path: Path
+) -> None:
+    (tmp_path / "other.toml").write_text(
+        '[[probe]]\nid = "p"\ntarget = "colorsys:rgb_to_hsv"\ncount = true\n'
+    )
+    run(
+        """
+        import os, remora
+        remora.start(probes=["other.toml"], records="records.jsonl", log="off")
+        import colorsys
+        (probe,) = remora.status()["probes"]
+        assert probe["state"] == "installed", probe
+        assert len(os.listdir("/proc/self/task")) == 1
+        """
+    )
 
 
 def test_records_are_written_when_the_program_just_ends(
@@ -345,6 +402,7 @@ def test_framework_requests_are_installed_and_not_listed(run) -> None:
         from wsgiref.handlers import BaseHandler
         code = BaseHandler.run.__code__
         remora.start(records="records.jsonl", log="off")
+        remora.hook("posixpath:join", pre=lambda: None)
         assert BaseHandler.run.__code__ is not code
         assert remora.status()["probes"] == []
         remora.stop()

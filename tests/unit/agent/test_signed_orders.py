@@ -2,57 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
-
-import pytest
-
-PRELUDE = """
-import os, sys, time
-import remora
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from remora.agent import agent
-from remora.agent.orders import Orders
-from remora.agent.request import protection
-from remora.agent.runtime import originals
-from remora.cli.signing import public_text, sign_all, sign_one_policy
-from remora.protocol import Status, State, parse_probe
-from remora.protocol.policy import parse_policy
-
-def execute(statement):
-    return statement
-
-code = execute.__code__
-key = Ed25519PrivateKey.generate()
-os.environ["REMORA_PUBLIC_KEY"] = public_text(key)
-options = {"records": "/dev/null", "log": "off"}
-
-def sink(mode="block", **changes):
-    protect = {"detector": "sql", "argument": "statement", "mode": mode}
-    table = {"id": "p", "target": "__main__:execute", "protect": protect}
-    return parse_probe(table | changes)
-
-def signed(probe, valid_s=3600.0):
-    time.sleep(0.000_002)  # numbers are microseconds
-    return sign_all([probe], key, valid_s)[0]
-
-def policy(*unsigned, valid_s=3600.0, target="__main__:*"):
-    table = {"unsigned": [*unsigned], "target": target}
-    return sign_one_policy(parse_policy(table), key, valid_s).to_json()
-
-def reason():
-    return remora.status()["probes"][0]["reason"]
-
-def wall_clock(later_s):
-    now = originals.time_ns() + int(later_s * 1e9)
-    originals.time_ns = lambda: now
-"""
-
-
-@pytest.fixture
-def obey(run):
-    """Runs a script after the prelude, where the agent is not started yet."""
-    return lambda text, **variables: run(PRELUDE + textwrap.dedent(text), **variables)
-
 
 def test_signed_protection_stays_until_a_signature_takes_it_away(obey) -> None:
     obey(
@@ -73,6 +22,35 @@ def test_signed_protection_stays_until_a_signature_takes_it_away(obey) -> None:
         assert not protection.blocks and execute.__code__ is code
         orders.apply([], [], 9)
         assert remora.status()["probes"] == []
+        remora.stop()
+        """
+    )
+
+
+def test_a_policy_lets_rules_raise_modes_until_it_ends(obey) -> None:
+    obey(
+        """
+        remora.start(protect="sql=watch", **options)
+        parts = agent._agent.parts
+        orders = Orders(parts)
+        raised = {"id": "up", "mode": "block", "reason": "x", "detector": "sql"}
+        lowered = {"id": "down", "mode": "off", "reason": "x", "route": "/x"}
+
+        def push(*words, **kw):
+            if words or kw:
+                orders.obey_policy(policy(*words, **kw))
+            orders.rule([raised, lowered])
+            return {rule.id: rule.refusal for rule in orders.protection().rules}
+
+        assert "and no policy" in push()["up"]
+        assert "grants refuse and not modes" in push("refuse")["up"]
+        time.sleep(0.000_002)
+        told = push("modes", valid_s=60.0)
+        assert told["up"] == "" and "not signed" in told["down"]
+        assert protection.blocks
+        wall_clock(61)
+        orders.look_again()
+        assert not protection.blocks
         remora.stop()
         """
     )

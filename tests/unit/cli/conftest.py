@@ -170,7 +170,8 @@ class FakeHandler(BaseHTTPRequestHandler):
             known[source["id"]] = source
             self.answer(201, {"probe": source, "instances": len(self.server.instances)})
         elif not rest:
-            self.answer(200, {"probes": [self.server.entry(i) for i in known]})
+            listed = [self.server.entry(i) for i in known]
+            self.answer(200, {"probes": listed, "kept": self.server.kept})
         elif rest not in known:
             self.refuse(404, "unknown-probe", f"there is no probe {rest!r}")
         elif self.command == "DELETE":

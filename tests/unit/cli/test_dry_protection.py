@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -164,9 +166,67 @@ def test_that_nothing_breaks_out_is_told_where_no_input_can_be_missing(
     assert reason in next(iter(result.untold))
 
 
-def test_an_argument_that_has_no_name_is_not_found_in_records() -> None:
-    result = trial(call(query={}, headers={}), protect={"argument": 0})
-    assert "know arguments by name" in next(iter(result.untold))
+@pytest.mark.parametrize(
+    ("positional", "way"),
+    [(["statement"], 0), (["database", "statement"], 1), (["*rest"], 0),
+     (["database", "*rest"], 1)],
+)  # fmt: skip
+def test_an_argument_is_found_by_its_position_where_the_record_counts(
+    positional: list[str], way: int
+) -> None:
+    broken = call(query={"name": "' OR 1=1 --"}, headers={})
+    broken["values"]["arguments"] |= {"database": "d", "rest": [BROKEN]}
+    counted = broken | {"positional": positional}
+    assert trial(counted, protect={"argument": way}).fired == 1
+    # who counts further has nothing to judge
+    assert trial(counted, protect={"argument": 7}).told == 0
+    result = trial(broken, protect={"argument": way})
+    assert f"argument {way} was not recorded" in next(iter(result.untold))
+
+
+def lookup(*addresses: str, cut=None, **recorded):
+    """A captured call of a lookup, with what it led to."""
+    record = call("intranet", **recorded)
+    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 80)) for a in addresses]
+    record["values"]["result"] = capture(answers)[0] if cut is None else cut
+    return record | {"phase": "post"}
+
+
+HOST = {"detector": "host"}
+
+
+def test_a_captured_lookup_is_judged_by_what_it_led_to() -> None:
+    asked = {"query": {"host": "intranet"}, "headers": {}}
+
+    def led(*addresses, **sink):
+        record = lookup(*addresses, **asked)
+        return trial(record, phase="post", protect=HOST | sink)
+
+    assert list(led("10.0.0.7").values) == ["query host = 'intranet'"]
+    assert led("93.184.216.34", "10.0.0.7").fired == 1
+    assert led("93.184.216.34").quiet == 1
+    assert led("10.0.0.7", allowed=["10.0.0.0/8"]).quiet == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (["93.184.216.34", {"$": "text", "text": "1", "length": 9}], "in part"),
+        ({"$": "list", "items": ["93.184.216.34"], "length": 2}, "in part"),
+        ({"$": "tuple", "items": [], "length": 0, "cut": "time"}, "in part"),
+        (functools.reduce(lambda inner, _: [inner], range(99), "1.1.1.1"), "in part"),
+        (None, "add result to the snapshot"),
+    ],
+)
+def test_of_a_lookup_that_was_recorded_in_part_nothing_good_is_told(
+    result, reason: str
+) -> None:
+    record = lookup(cut=result, query={"host": "intranet"}, headers={})
+    if result is None:
+        del record["values"]["result"]
+    told = trial(record, phase="post", protect=HOST)
+    assert (told.fired, told.told) == (0, 0)
+    assert reason in next(iter(told.untold))
 
 
 def test_the_name_of_an_archive_s_member_needs_no_inputs() -> None:
@@ -311,3 +371,9 @@ def test_a_dry_run_agrees_with_what_the_app_itself_finds(operator, tmp_path) -> 
     )
     assert shown.status == 1
     assert "add it in mode 'watch' first" in shown.out
+
+
+@pytest.mark.parametrize("detector", ["entry", "redirect"])
+def test_what_only_a_request_knows_is_not_told(detector) -> None:
+    result = trial(call("http://10.0.0.9/../x"), protect={"detector": detector})
+    assert (result.fired, result.quiet, result.untold.total()) == (0, 0, 1)

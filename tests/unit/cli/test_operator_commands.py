@@ -188,6 +188,21 @@ def test_probe_list_shows_scope_instances_and_counters(operator, server):
     ]
 
 
+def test_list_shows_what_instances_keep_and_the_server_has_no_more(
+    operator, server
+) -> None:
+    why = "the push that removes it is not signed"
+    row = {"id": "guard", "instances": 2, "apps": ["shop"], "site": "shop.db:run"}
+    server.kept = [row | {"reason": why}]
+    ran = operator("probe", "list")
+    line = (
+        f"guard kept by 2 instances of shop at shop.db:run: {why}; "
+        "`remora probe remove guard --key FILE` takes it away"
+    )
+    assert line in " ".join(ran.out.split())
+    assert json.loads(operator("probe", "list", "--json").out)["kept"] == server.kept
+
+
 def test_probe_show_tells_source_statuses_and_sites(operator, server):
     operator(*ADD)
     ran = operator("probe", "show", "charges")
@@ -211,8 +226,8 @@ def test_probe_show_says_what_held_firings_back_and_what_they_cost(operator, ser
     shown = operator("probe", "show", "charges").lines
     assert (
         "        9 firings, condition not met in 10000 calls and more, 5 suppressed (3 "
-        "by its rate, 2 by its share of time), 40 µs of CPU a record, last record "
-        "2023-11-14 22:13:20"
+        "by its rate, 2 by its share of time), 40 µs of CPU a record, "
+        "at most 0.1 µs a call, last record 2023-11-14 22:13:20"
     ) in shown
     assert "        not read in calls that it let go: account.plan (property)" in shown
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -98,11 +99,41 @@ def test_words_after_the_dashes_are_left_as_they_are():
         ["token", "create", "robot", "--name", "x"],
     ],
 )
-def test_usage_errors_end_with_2(argv, capsys):
-    with pytest.raises(SystemExit) as ended:
-        entry.main(argv)
-    assert ended.value.code == 2
-    assert "usage: remora" in capsys.readouterr().err
+def test_usage_errors_end_with_2_and_one_sentence(argv, capsys):
+    assert entry.main(argv) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("remora: error: ")
+    assert said.endswith(" --help`\n")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["probe", "add", "m:f", "--hit", "3"], "probe add: unrecognized arguments:"),
+        (["probe", "add", "m:f", "--hit", "3"], "did you mean --hits?"),
+        (["ps", "--jsn"], "did you mean --json?"),
+        (["tail", "--zzz"], "tail: unrecognized arguments: --zzz; see `remora tail"),
+    ],
+)
+def test_a_word_that_a_command_does_not_know_is_answered_by_the_nearest(
+    argv, words, capsys
+):
+    assert entry.main(argv) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_secret_behind_a_wrong_option_is_not_repeated(capsys):
+    for argv in (["ps", "--token", "rmo_secret"], ["ps", "--token=rmo_secret"]):
+        assert entry.main(argv) == 2
+        said = capsys.readouterr().err
+        assert "--token" in said
+        assert "rmo_secret" not in said
+
+
+def test_a_program_is_told_of_wrong_usage_in_json(capsys):
+    assert entry.main(["ps", "--json", "--odd"]) == 2
+    assert json.loads(capsys.readouterr().err)["error"] == "bad-usage"
 
 
 def test_the_version_is_told(capsys):

@@ -19,12 +19,22 @@ APP = {
             "waiting": ["asyncpg"],
             "flaws": [{"probe": "psycopg", "reason": "too old", "instances": 2}],
             "checks": 70,
+            "not_made": {"the check failed": 2},
         },
         {
             "pack": "others",
             "detector": "path",
             "modes": {"watch": 1, "off": 1},
             "guarded": [],
+            "waiting": [],
+            "flaws": [],
+            "checks": 0,
+        },
+        {
+            "pack": "url",
+            "detector": "url",
+            "modes": {"off": 2},
+            "guarded": ["connect"],
             "waiting": [],
             "flaws": [],
             "checks": 0,
@@ -57,10 +67,12 @@ def test_protection_is_shown_by_app_with_what_is_wrong(operator, server):
     assert "no request was seen" in ran.lines[1]
     assert ran.lines[2].split()[:4] == ["sql", "block", "at", "sqlite3"]
     assert "not imported: asyncpg" in ran.lines[2]
-    assert ran.lines[3].strip() == "psycopg in 2: too old"
-    assert "others (path)" in ran.lines[4]
-    assert "watch in 1  off in 1  at nothing" in ran.lines[4]
-    text = "\n".join(ran.lines[5:])
+    assert ran.lines[3].strip() == "2 checks not made: the check failed"
+    assert ran.lines[4].strip() == "psycopg in 2: too old"
+    assert "others (path)" in ran.lines[5]
+    assert "watch in 1  off in 1  at nothing" in ran.lines[5]
+    assert "url  off but for rules  at connect" in ran.lines[6]
+    text = "\n".join(ran.lines[6:])
     assert "detector sql, route /console/*" in text
     assert "0a1b does not hold in 2 instances: it lowers sql" in text
     assert "0a1b is not known to 1 instances so far" in text

@@ -73,6 +73,18 @@ def test_it_stays_on_the_server_for_those_that_have_not_let_go(
     assert left["statuses"][0]["status"]["reason"] == server.reason
 
 
+def test_a_process_that_has_ended_is_not_waited_for(
+    operator, server, key, monkeypatch
+) -> None:
+    monkeypatch.setattr(probe_remove, "LETTING_GO_S", 0.0)
+    server.probes["guard"] = dict(PROBE)
+    gone = {**server.instances.pop(), "state": "gone"}
+    status = {"probe": "guard", "state": "installed", "reason": ""}
+    server.absences = {"statuses": [{"instance": gone, "status": status}]}
+    ran = operator("probe", "remove", "guard", "--key", key)
+    assert (ran.status, ran.out) == (0, "removed guard\n")
+
+
 def test_what_the_server_has_no_more_is_taken_from_apps_by_its_id(
     operator, server, sent, key
 ) -> None:

@@ -296,10 +296,14 @@ def left_key(obj):
 
 
 def test_hostile_sizes_cost_little_and_are_missing():
-    huge_text, huge_list = "x" * 50_000_000, [1] * 5_000_000
+    huge_text, huge_list = "x" * 100_000_000, [1] * 5_000_000
     assert evaluate("lower(a)", a=huge_text) is Missing("size")
     assert evaluate("matches(a, '(x*)*y')", a=huge_text) is Missing("size")
-    assert evaluate("len(a)", a=huge_text) == 50_000_000
+    assert evaluate("len(a)", a=huge_text) == 100_000_000
+    other = huge_text[:-1] + "y"
+    for text in ("a == b", "a != b", "a < b", "b >= a", "startswith(a, b)", "b in [a]"):
+        assert not holds(text, a=huge_text, b=other), text
+    assert evaluate("max(a, b)", a=huge_text, b=other) is Missing("size")
     assert not holds("'y' in a", a=huge_text)
     assert not holds("'y' not in a", a=huge_text)
     assert not holds("2 in a", a=huge_list)
@@ -310,6 +314,49 @@ def test_hostile_sizes_cost_little_and_are_missing():
     assert evaluate("a * a", a=10**5000) is Missing("size")
     assert evaluate("a * a * a * a * a * a * a * a", a=10**300) is Missing("size")
     assert len(compile_template(Template.parse("{a}{a}"), ["a"])(huge_text)) == 512
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *("i < t", "i >= t", "startswith(i, t)", "contains(i, 'xy')", "'xy' in i"),
+        *("lower(i) == 'b'", "upper(i) == 'b'", "matches(i, '(x|xx)*y')", "min(i, t)"),
+        *("t in [i, i]", "[i] == [t]", "i == t", "'x' in m", "t in m", "max(n) == 7"),
+        *("any(n)", "7 in n", "n == o", "str(n) == ''", "m[i] == 1", "not 7 in n"),
+    ],
+)
+@pytest.mark.parametrize("function", ["any", "all"])
+def test_a_thousand_times_what_an_operation_may_look_at_is_missing(function, condition):
+    size = 10_000 if "matches" in condition else 2**20
+    text = "x" * (65_536 if "er(i)" in condition else size)
+    names = {"l": [text] * 1000, "t": "x" * (len(text) - 1) + "y"}
+    names |= {
+        "n": [0] * 900,
+        "o": [0] * 899 + [1],
+        "m": {str(k): k for k in range(900)},
+    }
+    # so that no item decides
+    inner = f"({condition}) and {int(function == 'all')} or {int(function == 'all')}"
+    told = evaluate(f"{function}({inner} for i in l)", **names)
+    assert told is Missing("size")
+
+
+def test_an_item_that_decides_before_the_steps_are_used_up_counts():
+    lines = ["x" * 2**20] * 100
+    assert evaluate("any('y' in i for i in l)", l=["y", *lines]) is True
+    assert evaluate("all('x' in i for i in l)", l=["y", *lines]) is False
+    assert evaluate("any('y' in i for i in l)", l=lines) is Missing("size")
+    assert evaluate("all(not 'y' in i for i in l)", l=lines) is Missing("size")
+
+
+def test_the_items_of_a_loop_are_not_touched(exploding):
+    class Odd(list):
+        @property
+        def __class__(self):
+            raise AssertionError("a list of the app was asked for its class")
+
+    for text in ("1 in i", "i == [1]", "any(i)", "max(i) == 1", "i[0] == 1", "str(i)"):
+        assert evaluate(f"any({text} for i in l)", l=[exploding(), Odd([1])]) is True
 
 
 def test_cycles_and_hostile_depth_end():

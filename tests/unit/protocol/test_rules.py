@@ -28,6 +28,7 @@ def rule(**keys):
         ({"line": "run(text)"}, "place"),
         ({"expires_at": -1}, "expires_at"),
         ({"expires_at": "1"}, "expires_at"),
+        ({"expires_at": True}, "expires_at"),
         ({"colour": "red"}, "colour"),
     ],
 )

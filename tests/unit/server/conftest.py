@@ -57,6 +57,15 @@ class Site:
         body = {"instance": f"{number:032x}", "revision": 2**50, "statuses": [status]}
         self.agent("statuses", body)
 
+    def operator(self, method, path, body):
+        answer = self.client.request(
+            method,
+            f"/api/v1/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {self.token('operator')}"},
+        )
+        assert answer.status_code < 300, answer.text
+
     def blocks(self):
         return self.client.app.state.operations.blocks.all()
 

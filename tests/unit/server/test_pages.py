@@ -292,7 +292,7 @@ class TestProbes:
         assert "not read: <code" in page
         assert "reading it would run code of the app" in page
         assert "3 by its rate" in page
-        assert '<td class="number">5</td>' in page
+        assert '<td class="number">5<br><span class="note">0.5 a call' in page
         assert "scope env = &#39;prod&#39;, this is &#39;dev&#39;" in page
 
     def test_form_makes_an_override(self, site):
@@ -401,6 +401,32 @@ class TestProbes:
         assert "it was here" in site.page("/records?probe=p")
         assert "probe-remove" in site.page("/audit")
 
+    def test_removal_of_signed_protection_says_what_it_does_not_do(self, site):
+        site.sign_in()
+        site.register()
+        signature = {
+            "key": f"ed25519:{'A' * 43}=",
+            "sequence": 1,
+            "expires_at": 2**62,
+            "value": f"{'A' * 86}==",
+        }
+        sink = {"detector": "sql", "argument": 0, "mode": "block"}
+        guard = {"id": "guard", "target": "shop.db:run", "protect": sink}
+        for probe in (guard | {"signature": signature}, guard | {"id": "plain"}):
+            site.operator("POST", "probes", {"probe": probe})
+        page = site.page("/probes/guard")
+        assert "remora probe remove guard --key FILE" in page
+        assert "keep it all the same" in page
+        assert "keep it all the same" not in site.page("/probes/plain")
+        assert "<td>protect (block)</td>" in site.page("/probes")
+        site.post("/probes/guard/remove")
+        assert "Kept by instances" not in site.page("/probes")
+        site.say("guard", "installed", "", kept="the push that <removes> it")
+        page = site.page("/probes")
+        assert "Kept by instances" in page
+        assert "the push that &lt;removes&gt; it" in page
+        assert "1 signed probe" in site.page("/")
+
     def test_renewal_of_a_probes_page_reads_no_records(self, site):
         site.sign_in()
         site.register()
@@ -418,10 +444,12 @@ class TestProbes:
         where = {"site": "a:b", "kind": "function", "mechanism": "codeswap"}
         where |= {"why": "every reference is reached", "file": "/a.py", "line": 7}
         site.say("p", "partly", "one reference is out of reach", sites=[where],
-                 site_count=3, firings=12345, suppressed=6)  # fmt: skip
+                 site_count=3, firings=12345, suppressed=345, cpu_ns=120_000_000,
+                 unmet=10_000)  # fmt: skip
         page = site.page("/probes/p")
         for text in ("partly", "one reference is out of reach", "codeswap", "/a.py",
-                     "every reference is reached", "12,345", "2 more"):  # fmt: skip
+                     "every reference is reached", "12,345", "2 more",
+                     "at most 5.4 a call"):  # fmt: skip
             assert text in page
         assert "one reference is out of reach" in site.page("/")
 

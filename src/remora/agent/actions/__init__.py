@@ -6,7 +6,6 @@ follow.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from remora.agent.actions.firing import CALL_PARAMETER, FAULTS_ALLOWED, Firings, Kept
@@ -24,8 +23,11 @@ from remora.agent.actions.request_scope import (
     StandIn,
     WsgiEdgeSteps,
     cut_condemned,
+    guard_handler,
     refuse_in_django,
+    refuse_in_tornado,
 )
+from remora.late import late_door
 
 if TYPE_CHECKING:
     from remora.agent.actions.aggregate import FOLDED, Table, count_size, plain_key
@@ -59,28 +61,25 @@ __all__ = [
     "WsgiEdgeSteps",
     "count_size",
     "cut_condemned",
+    "guard_handler",
     "limiter_of",
     "plain_key",
     "refuse_in_django",
+    "refuse_in_tornado",
 ]
 
-_LATE = {
-    "FOLDED": "aggregate",
-    "Callers": "callers",
-    "Decision": "decision",
-    "Report": "observe",
-    "SpanEnds": "span",
-    "SpanScope": "span",
-    "Table": "aggregate",
-    "TopTable": "top",
-    "count_size": "aggregate",
-    "plain_key": "aggregate",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _LATE.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-    return value
+__getattr__ = late_door(
+    globals(),
+    {
+        "FOLDED": "aggregate",
+        "Callers": "callers",
+        "Decision": "decision",
+        "Report": "observe",
+        "SpanEnds": "span",
+        "SpanScope": "span",
+        "Table": "aggregate",
+        "TopTable": "top",
+        "count_size": "aggregate",
+        "plain_key": "aggregate",
+    },
+)

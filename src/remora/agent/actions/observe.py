@@ -20,8 +20,9 @@ from remora.agent.capture import (
     capture_locals,
     capture_stack,
 )
-from remora.agent.request import RequestContext, User, current_request, current_user
+from remora.agent.request import RequestContext, User, current_user, known_request
 from remora.agent.runtime import guard, originals
+from remora.agent.targets import SiteKind
 from remora.expression import Code
 from remora.protocol import Phase
 
@@ -57,6 +58,7 @@ class Report:
         "_deliver",
         "_error_at",
         "_firings",
+        "_positional",
         "_probe",
         "_site",
         "_timed_at",
@@ -75,6 +77,7 @@ class Report:
     ) -> None:
         self._probe = probe
         self._site = site.target
+        self._positional = _positional(probe, site)
         self._firings = firings
         self.is_secret = is_secret
         self._timed_at = _position(parameters, "duration_ms")
@@ -89,6 +92,7 @@ class Report:
         for name in Report.__slots__:
             setattr(other, name, getattr(self, name))
         other._site = site.target  # noqa: SLF001 - of the same class
+        other._positional = _positional(self._probe, site)  # noqa: SLF001 - as above
         return other
 
     def fire(self, *values: AppValue) -> None:
@@ -137,11 +141,12 @@ class Report:
             self._site,
             self._probe.phase.value,
             originals.get_native_id(),
-            current_request(),
+            known_request(),
             current_user(),
             values[self._timed_at] if self._timed_at >= 0 else None,
             message,
             captured,
+            self._positional,
             stack,
             override,
             self._probe.logger,
@@ -204,6 +209,7 @@ def make_record(  # noqa: PLR0913, PLR0917 - the tuple of a firing, spread out
     duration_ms: float | None,
     message: str | None,
     values: dict[str, object] | None,
+    positional: tuple[str, ...],
     stack: list[dict[str, object]] | None,
     override: dict[str, object] | None,
     logger: Logger | None,
@@ -226,6 +232,8 @@ def make_record(  # noqa: PLR0913, PLR0917 - the tuple of a firing, spread out
             record["logger"] = {"name": logger.name, "level": logger.level}
     if values is not None:
         record["values"] = values
+        if positional:
+            record["positional"] = list(positional)
     if stack is not None:
         record["stack"] = stack
     if override is not None:
@@ -257,6 +265,16 @@ def _kind(message: str | None, values: object, override: object) -> str:
 
 def _position(parameters: tuple[str, ...], name: str) -> int:
     return parameters.index(name) if name in parameters else -1
+
+
+def _positional(probe: Probe, site: Site) -> tuple[str, ...]:
+    """The arguments as a caller counts them, where the record has them all."""
+    if "arguments" not in probe.snapshot_special or site.kind is SiteKind.LINE:
+        return ()
+    rest = site.var_positional
+    # What does not say its parameters has the object of a method among the rest.
+    is_plain = site.counted or not site.hidden
+    return (*site.counted, *([f"*{rest}"] if rest and is_plain else []))
 
 
 def _compile(

@@ -21,14 +21,14 @@ from remora.agent.actions.verdict import WORDS_IN, ask
 from remora.agent.capture import calling_frame, capture_stack
 from remora.agent.capture.source_lines import is_own_file, source_line
 from remora.agent.hooks import Raise
-from remora.agent.request import current_request, current_user, protection
+from remora.agent.request import current_request, current_user, protection, read_opening
 from remora.agent.runtime import guard, originals
 from remora.detection import Finding, NotMade
 from remora.errors import Blocked
 from remora.protocol.rules import Sighting
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import CodeType, FrameType
 
     from remora.agent.actions.firing import Firings
     from remora.agent.capture import SecretNames
@@ -48,6 +48,16 @@ TOLD_LIMIT = 50
 KNOWN_LIMIT = 1000
 """Arguments of one site that are remembered as judged and found well, by their hashes:
 the statements of a large app. An attacker who fills it up has them learnt anew."""
+
+_WITHOUT_INPUT = frozenset(("member", "entry", "host", "redirect"))
+"""Detectors for which an argument matters that holds no input as it came: the name of
+an archive's member is one by itself, a host may be that of a URL."""
+
+_REFUSING_NOTHING = frozenset(("entry", "resolved"))
+"""Detectors that only take note: their calls are no sinks."""
+
+_GOING_ON = _REFUSING_NOTHING | {"path", "member"}
+"""Detectors whose calls a condemned request goes on to make."""
 
 _REPEATING = frozenset(("sql", "shell"))
 
@@ -77,12 +87,14 @@ class Judge:
         "_family",
         "_firings",
         "_is_secret",
+        "_is_sink",
         "_known",
         "_mode",
         "_needs_input",
         "_probe",
         "_site",
         "_words_in",
+        "_written",
     )
 
     def __init__(
@@ -92,23 +104,34 @@ class Judge:
         self._probe = probe
         self._mode = probe.protect.mode
         self._blocks = probe.protect.acts
-        # the name of an archive's member is input by itself
         self._words_in = WORDS_IN.get(probe.protect.detector)
-        self._needs_input = probe.protect.detector != "member"
+        self._needs_input = probe.protect.detector not in _WITHOUT_INPUT
+        self._is_sink = probe.protect.detector not in _REFUSING_NOTHING
         self._family = probe.protect.family
         self._site = site.target
         self._firings = firings
         self._is_secret = is_secret
         self._known: set[int] = set()
+        self._written: dict[int, CodeType] = {}
 
     def fire(self, value: AppValue, result: AppValue = None) -> Outcome | None:
         """Judge the argument of one call; the outcome refuses it."""
         request = current_request()
         if request is None:
-            protection.note_outside()
+            if self._is_sink:
+                protection.outside += 1
             return None
+        code = self._written.get(id(value))
+        if code is not None and not request.condemned and protection.stored is None:
+            try:
+                is_written = _frame(2).f_code is code
+            except ValueError:
+                is_written = False  # a thread that runs nothing else
+            if is_written:
+                self._firings.count += 1
+                return None
         ident = originals.get_ident()
-        if ident in _busy:
+        if ident in _busy or (self._mode == "off" and self._is_asleep(request)):
             return None
         try:
             # inside: a Ctrl-C that arrives at this very call must not leave the mark
@@ -116,12 +139,14 @@ class Judge:
             inputs = request.inputs()
             # By far most calls end here: no input of the request is in the argument.
             keeps = protection.stored is not None
-            if self._needs_input and not request.condemned and not keeps:
+            is_quick = self._needs_input and not request.names
+            if is_quick and not request.condemned and not keeps:
                 text = value if type(value) is str else path_of(value)
                 if text is not None and inputs.are_absent_from(text, self._words_in):
                     self._firings.count += 1
                     if hash(text) not in self._known:
                         self._remember(text)
+                        self._learn(value)
                     return None
             return self._decide(request, value, result, inputs)
         except BaseException as error:  # noqa: BLE001 - the boundary: nothing of ours reaches the app
@@ -136,8 +161,10 @@ class Judge:
         request = current_request()
         blocks, rules = self._blocks, protection.rules
         if rules is not None:
-            # no narrower rule is looked for: there may be no room for that
-            blocks = rules.general.get(self._family, self._mode) == "block"
+            try:
+                blocks = request is not None and self._blocks_in(request)
+            except BaseException:  # noqa: BLE001 - no room to look: what may block does
+                blocks = blocks or self._family in rules.blocking
         if blocks and request is not None:
             # no method: this may be the last frame
             request.condemned = request.condemned or "a check failed"
@@ -178,6 +205,11 @@ class Judge:
             stored.store(request, text, inputs)
         return outcome
 
+    def _is_asleep(self, request: RequestContext) -> bool:
+        """Whether no rule may mean this call of a probe that is off but for rules."""
+        rules = protection.rules
+        return rules is None or not rules.may_wake(self._family, _route(request))
+
     def _blocks_in(self, request: RequestContext) -> bool:
         """Whether attacks of this request are blocked here, as far as is known."""
         rules = protection.rules
@@ -191,6 +223,26 @@ class Judge:
         if len(self._known) >= KNOWN_LIMIT:
             self._known.clear()
         self._known.add(hash(text))
+
+    def _learn(self, value: AppValue) -> None:
+        """Remember a constant by its identity, with the code it stands in: who calls.
+
+        What the caller's code holds by itself is not made of what a request sends, so
+        the same call is not judged again, and its request is not read for it. A single
+        character is one object wherever it comes from.
+        """
+        if (
+            type(value) is not str
+            or len(value) < 2
+            or len(self._written) >= KNOWN_LIMIT
+        ):
+            return
+        try:
+            code = _frame(3).f_code
+        except ValueError:
+            return
+        if any(constant is value for constant in code.co_consts):
+            self._written[id(value)] = code
 
     def _is_chance(self, finding: Finding, value: AppValue, text: str) -> bool:
         """Whether the app would have said the very same without the input.
@@ -244,7 +296,7 @@ class Judge:
         self, request: RequestContext, said: dict[str, Any], place: tuple[str, str]
     ) -> Outcome | None:
         """Report an attack once, and refuse its call where that is the mode."""
-        frame = calling_frame(sys._getframe(2))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the one way to the stack
+        frame = calling_frame(_frame(2))
         stack = _stack_of(frame)
         mode = self._mode_of(request, said, stack)
         if mode != "off":
@@ -298,6 +350,7 @@ class Judge:
             return
         request.told.add(key)
         self._firings.last_firing = now = originals.time_ns()
+        read_opening(request)  # here, and not by the worker
         record = (
             make_attack,
             now,
@@ -325,6 +378,7 @@ class Judge:
 
 _TEXTS = frozenset(("value", "statement"))
 _busy = guard.busy
+_frame = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the one way to the stack
 
 
 def _route(request: RequestContext) -> str:
@@ -356,14 +410,14 @@ def _is_refused(detector: str, text: str) -> bool:
     Tracebacks, logs and error pages read files, and a rollback is a statement: what
     cleans up after a block goes on.
     """
-    if detector in {"path", "member"}:
+    if detector in _GOING_ON:
         return False
     return detector != "sql" or _TIDYING.match(text) is None
 
 
 def _is_constant(value: AppValue) -> bool:
     """Whether the very object stands in the code of whoever is on the stack."""
-    frame = sys._getframe(1)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the one way to the stack
+    frame = _frame(1)
     for _ in range(_CONSTANT_FRAMES):
         for constant in frame.f_code.co_consts:
             if constant is value:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from remora.agent.hooks import Arguments, Raise, Return
 from remora.agent.request import (
     RequestContext,
+    UnreadContext,
     User,
     current_request,
     from_environ,
@@ -19,23 +20,39 @@ from remora.agent.request import (
     from_values,
     identifier_of,
     protection,
+    read_opening,
     serve_request,
+    take_environ,
 )
-from remora.agent.runtime import originals
 from remora.errors import Blocked
-from remora.expression import MISSING
+from remora.expression import MISSING, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from remora.agent.actions.firing import Firings
-    from remora.agent.hooks import Call, Outcome
+    from remora.agent.hooks import Outcome
     from remora.agent.interception import AppValue
+    from remora.agent.request.context import Opening
     from remora.agent.request.edge import Application
 
 _OPENED = "remora_request"
 _ERROR = "remora_error"
 _EDGE = "remora_edge"
+
+_NO_VALUES = frozenset(("environ", "scope", "user", "message", "rows"))
+_LATE = frozenset(("method", "path", "query", "headers", "client"))
+"""What an opening may say that nobody needs before somebody asks for it."""
+
+_OPENED_BY = _LATE | {"environ", "scope"}
+
+
+def _as_given(*values: AppValue) -> tuple[AppValue, ...]:
+    return values
+
+
+_UNSAID: Opening = ((), _as_given, ())
+"""The opening of a request that has an environ and nothing else."""
 
 
 class RequestScope:
@@ -46,49 +63,88 @@ class RequestScope:
     server. Another request inside one (a test client) gets its own context.
     """
 
-    __slots__ = ("_collect", "_firings", "_has_user", "_has_values", "_keys", "_kind")
+    __slots__ = (
+        "_collect",
+        "_firings",
+        "_has_user",
+        "_has_values",
+        "_is_environ",
+        "_is_opening",
+        "_keys",
+        "_kind",
+        "_late",
+    )
 
     def __init__(
         self,
         kind: str,
         keys: tuple[str, ...],
-        collect: Callable[..., tuple[AppValue, ...]],
+        collect: Callable[..., tuple[AppValue, ...]] | None,
         firings: Firings,
     ) -> None:
+        """Without `collect` the values are what the call has, as they stand."""
         self._kind = kind
         self._keys = keys
-        self._has_values = not {"environ", "scope"}.issuperset(keys)
+        self._has_values = not _NO_VALUES.issuperset(keys)
         self._has_user = "user" in keys
         self._collect = collect
         self._firings = firings
+        self._is_opening = not _OPENED_BY.isdisjoint(keys)
+        self._is_environ = kind == "wsgi" and collect is None and len(keys) == 1
+        is_late = kind == "custom" and _LATE.issuperset(keys)
+        self._late = (collect or _as_given) if is_late else None
 
-    def begin(self, call: Call, *values: AppValue) -> None:
+    def begin(self, state: dict[str, AppValue], *values: AppValue) -> None:
         """Open the context, or fill in the one that is open."""
         try:
             self._firings.count += 1
-            said = dict(zip(self._keys, self._collect(*values), strict=True))
-            source = said.get("environ", said.get("scope"))
             outer = current_request()
-            if outer is not None and outer.source in (None, source):
-                self._fill(outer, said)
-                return
-            context = RequestContext()
-            if self._fill(context, said):
+            known = None if outer is None or outer.ended else outer
+            if self._is_environ:
+                context = self._meet_environ(known, values[0])
+            elif self._late and (known is None or known.source is not None):
+                context = UnreadContext((self._keys, self._late, values))
+            else:
+                context = self._meet(known, values)
+            if context is not None:
                 protection.requests += 1
-                call.state[_OPENED] = (outer, context)
+                state[_OPENED] = (outer, context)
                 serve_request(context)
         except BaseException as error:  # noqa: BLE001 - the boundary: nothing of ours reaches the app
             self._firings.fault(error)
 
-    def note_error(self, call: Call, error: AppValue) -> None:
-        """Remember the exception that is about to end the request."""
-        call.state[_ERROR] = error
+    def _meet_environ(
+        self, outer: RequestContext | None, environ: AppValue
+    ) -> RequestContext | None:
+        """The context to open for an environ; None where it is that of the open one."""
+        if outer is not None and (outer.source is None or outer.source is environ):
+            if type(outer) is not UnreadContext or outer.source is None:
+                take_environ(outer, environ)
+            return None
+        context = UnreadContext(_UNSAID)
+        take_environ(context, environ)
+        return context
 
-    def end(self, call: Call) -> None:
+    def _meet(
+        self, outer: RequestContext | None, values: tuple[AppValue, ...]
+    ) -> RequestContext | None:
+        """The same for a request that is read at once."""
+        said = self._said(values)
+        source = said.get("environ", said.get("scope"))
+        if outer is not None and (outer.source is None or outer.source is source):
+            self._fill(outer, said)
+            return None
+        context = RequestContext()
+        return context if self._fill(context, said) else None
+
+    def note_error(self, state: dict[str, AppValue], error: AppValue) -> None:
+        """Remember the exception that is about to end the request."""
+        state[_ERROR] = error
+
+    def end(self, state: dict[str, AppValue]) -> None:
         """Close what this call has opened, and decide about the records it holds."""
-        state = call.state
         opened = state.pop(_OPENED, None)
-        # taken out in any case: the exception knows the frame that holds the call
+        # taken out in any case: the exception knows the frame that holds the state
         failure = state.pop(_ERROR, MISSING)
         if opened is None:
             return
@@ -96,12 +152,10 @@ class RequestScope:
         try:
             if context.held is not None:
                 serve_request(context)
-                duration_ms = (originals.perf_counter_ns() - context.started) / 1e6
-                context.held.release(failure, duration_ms)
+            context.end(failure)
         except BaseException as error:  # noqa: BLE001 - the boundary: nothing of ours reaches the app
             self._firings.fault(error)
         finally:
-            context.ended = True
             serve_request(outer)
 
     def details(self, *values: AppValue) -> None:
@@ -110,13 +164,19 @@ class RequestScope:
             self._firings.count += 1
             context = current_request()
             if context is not None:
-                said = dict(zip(self._keys, self._collect(*values), strict=True))
-                self._fill(context, said)
+                self._fill(context, self._said(values))
         except BaseException as error:  # noqa: BLE001 - the boundary: nothing of ours reaches the app
             self._firings.fault(error)
 
+    def _said(self, values: tuple[AppValue, ...]) -> dict[str, AppValue]:
+        if self._collect is not None:
+            values = self._collect(*values)
+        return dict(zip(self._keys, values, strict=True))
+
     def _fill(self, context: RequestContext, said: dict[str, AppValue]) -> bool:
         """Put in what is known; False where this is no request after all."""
+        if self._is_opening:
+            read_opening(context)
         if self._kind == "wsgi":
             from_environ(context, said.get("environ"))
         elif self._kind == "asgi" and not from_scope(context, said.get("scope")):
@@ -128,8 +188,8 @@ class RequestScope:
         if "rows" in said and protection.stored is not None:
             protection.stored.meet(context, said["rows"])
         if self._has_user and context.user is None:
-            user = identifier_of(said.get("user"))
-            if user:
+            user = said["user"]
+            if type(user) is not Missing and (user := identifier_of(user)):
                 context.user = User(user, {})
                 context.meet_list()
         return True
@@ -141,17 +201,19 @@ class WsgiEdgeSteps:
     __slots__ = ()
 
     def enter(
-        self, call: Call, environ: AppValue, start_response: AppValue
+        self, state: dict[str, AppValue], environ: AppValue, start_response: AppValue
     ) -> Outcome | None:
         """Watch the body; hand in a `start_response` that holds the head back."""
-        outcome = self.enter_lazily(call, environ, start_response)
         request = current_request()
-        if outcome is None or request is None or not request.meet_list():
+        if request is None or request.guarded:
+            return None
+        outcome = self.enter_lazily(state, environ, start_response)
+        if outcome is None or not (protection.listed and request.meet_list()):
             return outcome
-        return self._given(call.state.pop(_EDGE).refuse)
+        return self._given(state.pop(_EDGE).refuse)
 
     def enter_lazily(
-        self, call: Call, environ: AppValue, start_response: AppValue
+        self, state: dict[str, AppValue], environ: AppValue, start_response: AppValue
     ) -> Outcome | None:
         """The same where the app is a generator function, which can return no body."""
         context = current_request()
@@ -162,25 +224,25 @@ class WsgiEdgeSteps:
             return None
         context.guarded = True
         edge = protection.edge.WsgiEdge(context, environ, start_response)
-        call.state[_EDGE] = edge
+        state[_EDGE] = edge
         return Arguments(start_response=edge.start_response)
 
-    def replace(self, call: Call, parts: AppValue) -> AppValue:
+    def replace(self, state: dict[str, AppValue], parts: AppValue) -> AppValue:
         """What is given instead of the parts of such an app."""
-        edge, request = call.state.pop(_EDGE, None), current_request()
+        edge, request = state.pop(_EDGE, None), current_request()
         if edge is None or request is None:
             return parts
         request.meet_list()
         return edge.answer(parts)
 
-    def leave(self, call: Call, result: AppValue) -> Outcome | None:
+    def leave(self, state: dict[str, AppValue], result: AppValue) -> Outcome | None:
         """Give the server what becomes of the app's answer."""
-        edge = call.state.pop(_EDGE, None)
+        edge = state.pop(_EDGE, None)
         return None if edge is None else self._given(edge.answer, result)
 
-    def fail(self, call: Call) -> Outcome | None:
+    def fail(self, state: dict[str, AppValue]) -> Outcome | None:
         """Refuse in the app's place, where its failure is that of a condemned one."""
-        edge = call.state.pop(_EDGE, None)
+        edge = state.pop(_EDGE, None)
         return None if edge is None else self._given(edge.fail)
 
     def _given(
@@ -207,7 +269,7 @@ class AsgiEdgeSteps:
         self._firings = firings
 
     async def enter(
-        self, call: Call, receive: AppValue, send: AppValue
+        self, state: dict[str, AppValue], receive: AppValue, send: AppValue
     ) -> Outcome | None:
         """Watch the messages; hold the head back."""
         context = current_request()
@@ -222,18 +284,18 @@ class AsgiEdgeSteps:
             with suppress(Exception):
                 await edge.refuse()
             return Return(None)
-        call.state[_EDGE] = edge
+        state[_EDGE] = edge
         return Arguments(receive=edge.receive, send=edge.send)
 
-    async def leave(self, call: Call) -> None:
+    async def leave(self, state: dict[str, AppValue]) -> None:
         """The app has returned: what is still held goes, or the refusal."""
-        edge = call.state.pop(_EDGE, None)
+        edge = state.pop(_EDGE, None)
         if edge is not None:
             await edge.leave()
 
-    async def fail(self, call: Call) -> Outcome | None:
+    async def fail(self, state: dict[str, AppValue]) -> Outcome | None:
         """The same where the app has raised."""
-        edge = call.state.pop(_EDGE, None)
+        edge = state.pop(_EDGE, None)
         return Return(None) if edge is not None and await edge.fail() else None
 
     def fault(self, error: BaseException) -> None:
@@ -251,6 +313,21 @@ def cut_condemned() -> Outcome | None:
     return Raise(Blocked(request.condemned))
 
 
+def refuse_in_tornado(handler: AppValue) -> Outcome | None:
+    """Stand between a handler and its connection; answer for it where it must not."""
+    if protection.edge is None or not protection.edge.guard_tornado(handler):
+        return None
+    return Return(None)
+
+
+def guard_handler(handler: AppValue, is_read: AppValue) -> Outcome | None:
+    """Stand between a handler of http.server and its client, if there is a request."""
+    if is_read is not True or not protection.watches:
+        return None
+    # As if the head could not be read: its answer has been sent.
+    return Return(False) if protection.edge.guard_handler(handler) else None
+
+
 def refuse_in_django() -> Outcome | None:
     """Answer for a view that has failed, where its request is condemned."""
     request = current_request()
@@ -263,31 +340,45 @@ def refuse_in_django() -> Outcome | None:
 class StandIn:
     """What is called in place of a callable that a call shows: an app, or its work."""
 
-    __slots__ = ("_kind", "_name", "owner")
+    __slots__ = ("_guard", "_kind", "_name", "_owner")
 
-    def __init__(self, name: str, kind: str) -> None:
-        self._name = name
+    def __init__(
+        self, name: str, kind: str, owner: Callable[..., AppValue] | None = None
+    ) -> None:
+        """`owner` finds what holds the callable; without it the call's root does."""
         self._kind = kind
-        self.owner: Callable[..., AppValue] | None = None
+        self._name = name
+        self._owner = owner
+        self._guard: type | None = None
 
     def replace(self, original: AppValue) -> Outcome | None:
         """Hand in ours instead of the parameter."""
         request = current_request()
-        if not protection.watches or request is None:
+        if not protection.watches:
             return None
         if self._kind == "carry":
-            return Arguments(**{self._name: protection.edge.Carried(request, original)})
-        return Arguments(**{self._name: _application(self._kind)(original)})
+            ours = request and protection.edge.Carried(request, original)
+        elif request is None:
+            # it is handed in once, for all requests to come
+            ours = protection.edge.hand_in(original, _application(self._kind))
+        else:
+            ours = _application(self._kind)(original)
+        return None if ours is None else Arguments(**{self._name: ours})
 
     def stand(self, root: AppValue) -> None:
         """Put ours where an object holds the callable."""
-        if not protection.watches or self.owner is None:
+        if not protection.watches:
             return
-        edge, owner = protection.edge, self.owner(root)
+        owner = root if self._owner is None else self._owner(root)
         if self._kind == "carry":
-            edge.carry(owner, self._name)
+            protection.edge.carry(owner, self._name)
             return
-        edge.stand_before(owner, self._name, _application(self._kind))
+        held = getattr(owner, "__dict__", None)
+        if self._guard is None:
+            self._guard = _application(self._kind)
+        # in nearly all calls ours stands there from the first one
+        if type(held) is dict and type(held.get(self._name)) is not self._guard:
+            protection.edge.stand_before(held, self._name, self._guard)
 
 
 def _application(kind: str) -> type[Application]:

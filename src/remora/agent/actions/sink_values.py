@@ -24,6 +24,13 @@ _DEPTH_LIMIT = 20
 
 _PATHS = ("PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
 
+_PATH_TEXT = frozenset(
+    ("__str__", "__fspath__", "__getattribute__", "__getattr__", "_str", "_drv",
+     "_root", "_parts", "_tail", "_raw_path", "_raw_paths", "_format_parsed_parts",
+     "_load_parts", "_parse_path", "_flavour", "parser", "drive", "root", "parts")
+)  # fmt: skip
+"""What pathlib asks for to make the text; a subclass that has one runs its own code."""
+
 _COMPOSED = {
     "psycopg.sql.SQL": "_obj",
     "psycopg.sql.Composed": "_obj",
@@ -31,6 +38,8 @@ _COMPOSED = {
     "psycopg2.sql.Composed": "_wrapped",
 }
 """Classes of which statements are composed, and where each keeps its text or parts."""
+
+_URL_PARTS = ("scheme", "netloc", "path")
 
 _QUOTED = {
     "Identifier": '"name"',
@@ -53,18 +62,28 @@ def text_of(value: AppValue) -> str | None:
         return bytes.decode(value, "utf-8", "surrogateescape")
     if type(value) is bytearray:
         return bytearray.decode(value, "utf-8", "surrogateescape")
-    return _statement_of(value)
+    return _url_of(value) or _statement_of(value)
 
 
 def path_of(value: AppValue) -> str | None:
-    """The text of a path of pathlib itself; a subclass may have code of its own."""
+    """The text of a path of pathlib, if no code but pathlib's makes it."""
     pathlib = sys.modules.get("pathlib")
     for name in _PATHS if pathlib is not None else ():
-        if type(value) is getattr(pathlib, name, None):
+        known = getattr(pathlib, name, None)
+        if type(value) is known:
             return value.__fspath__()
+        if known is not None and issubclass(type(value), known):
+            own = type_mro(type(value))
+            own = own[: own.index(known)]
+            if all(_PATH_TEXT.isdisjoint(_class_dict(each)) for each in own):
+                return known.__str__(value)
     if type_name(type(value)) == "posix.DirEntry":
         return text_of(value.path)
     return None
+
+
+def _class_dict(cls: type) -> Iterable[str]:
+    return type.__getattribute__(cls, "__dict__")
 
 
 def texts_of(value: AppValue) -> list[str] | None:
@@ -80,6 +99,19 @@ def host_of(value: AppValue) -> str | None:
     if type(value) is tuple and value:
         value = value[0]
     return text_of(value)
+
+
+def port_of(value: AppValue, result: AppValue) -> int:
+    """The port of an address, or of what a name was resolved to; 0 if there is none."""
+    if type(value) is tuple:
+        return value[1] if len(value) > 1 and type(value[1]) is int else 0
+    if type(result) is not list or not result:
+        return 0
+    first = result[0]
+    if type(first) is dict:  # aiohttp's
+        port = first.get("port")
+        return port if type(port) is int else 0
+    return port_of(first[-1], None) if type(first) is tuple and first else 0
 
 
 def addresses_of(value: AppValue) -> tuple[str, ...]:
@@ -105,6 +137,30 @@ def _gather_addresses(value: AppValue, found: list[str], depth: int) -> None:
     elif (type(value) is list or type(value) is tuple) and depth < 4:
         for each in value[:PARTS_LIMIT]:
             _gather_addresses(each, found, depth + 1)
+
+
+def _url_of(value: AppValue) -> str | None:
+    """The text of the URL objects of aiohttp and httpx, up to the path."""
+    name = type_name(type(value))
+    if name == "yarl.URL":
+        parts = [read_attribute(value, f"_{part}") for part in _URL_PARTS]
+    elif name == "httpx.URL":
+        stored = read_attribute(value, "_uri_reference")
+        if not issubclass(type(stored), tuple):
+            return None
+        scheme, user, host, port, path = tuple.__getitem__(stored, slice(0, 5))
+        port = f":{port}" if type(port) is int else ""
+        user = f"{user}@" if type(user) is str and user else ""
+        if type(host) is not str:
+            return None
+        host = f"[{host}]" if ":" in host else host
+        parts = [scheme, f"{user}{host}{port}", path]
+    else:
+        return None
+    if not all(type(part) is str for part in parts):
+        return None
+    scheme, place, path = parts
+    return f"{scheme}://{place}{path}" if scheme else path
 
 
 def _statement_of(value: AppValue) -> str | None:

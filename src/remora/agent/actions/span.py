@@ -11,9 +11,9 @@ from remora.agent.hooks import Arguments, describe
 from remora.agent.request import (
     OpenSpan,
     begin_span,
-    current_request,
     current_user,
     enter_span,
+    known_request,
     traceparent,
 )
 from remora.agent.runtime import guard, originals
@@ -168,7 +168,7 @@ class SpanScope:
                 self._probe,
                 site,
                 originals.get_native_id(),
-                current_request(),
+                known_request(),
                 current_user(),
                 (opened.place.trace, opened.place.span, begun.parent),
                 begun.name,

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from remora.agent.actions.sink_values import (
     addresses_of,
     host_of,
+    port_of,
     says_nothing,
     text_of,
     texts_of,
 )
-from remora.detection import Finding, Inputs, NotMade, path, shell, sql, url
+from remora.agent.request import Outgoing, current_request
+from remora.detection import Finding, Input, Inputs, NotMade, path, shell, sql, url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Protect, AppValue, AppValue, Inputs], Answer]
 
+_LED_LIMIT = 50
+"""Redirects of one request that are followed here: clients follow 5 to 30 a call."""
+
+_NAMES_LIMIT = 200
+"""Resolved paths and names of members that are kept for one request."""
+
 UNREADABLE = "the argument cannot be read without running the app's code"
 _NOTHING: Answer = (None, "", "")
 
@@ -35,6 +43,7 @@ _NOTHING: Answer = (None, "", "")
 WORDS_IN: dict[str, Callable[[str], Iterable[str]]] = {
     "sql": sql.words_in,
     "path": path.words_in,
+    "resolved": path.words_in,
 }
 """What words of an argument matter to a detector; to the others all of them do."""
 
@@ -113,6 +122,15 @@ def _ask_path(
     text = text_of(value)
     if text is None:
         return _unreadable()
+    verdict = _judge_path(text, inputs)
+    request = current_request()
+    if verdict is None and request is not None and request.names:
+        below = [e for e in request.names if _is_named(text, e)]
+        verdict = _judge_path(text, Inputs(below))
+    return verdict, text, text
+
+
+def _judge_path(text: str, inputs: Inputs) -> Verdict:
     verdict = path.judge(text, inputs)
     if isinstance(verdict, Finding) and verdict.end < len(text):
         folders = _own_folders()
@@ -120,7 +138,56 @@ def _ask_path(
             others = Inputs(e for e in inputs if e.text.rstrip("/") not in folders)
             others.cut = inputs.cut
             verdict = path.judge(text, others)
-    return verdict, text, text
+    return verdict
+
+
+def _is_named(text: str, name: Input) -> bool:
+    """Whether a path is what was resolved or below it, or may hold an archive's name.
+
+    Below a folder that is above the app's own is what the app has there as well.
+    """
+    if not name.form or text == name.text:
+        return True
+    return name.form == "resolved" and text.startswith(name.text + "/")
+
+
+def _ask_resolved(
+    protect: Protect, value: AppValue, result: AppValue, inputs: Inputs
+) -> Answer:
+    """A path that input has led out of its folder is input once it is resolved.
+
+    Nothing is refused here: most apps resolve a path to see whether it is inside.
+    """
+    del protect
+    text, made = text_of(value), text_of(result)
+    if text is not None and made is not None and ".." in text:
+        verdict = path.judge(text, inputs)
+        if isinstance(verdict, Finding):
+            given = verdict.input
+            is_above = os.path.normpath(text[: verdict.start]).startswith(made)
+            form = "resolved above" if is_above else "resolved"
+            _note_name(Input(made, given.source, given.parameter, form))
+    return _NOTHING
+
+
+def _ask_entry(
+    protect: Protect, value: AppValue, result: AppValue, inputs: Inputs
+) -> Answer:
+    """An archive's member: its name is input if it would lead out of a folder."""
+    del protect, result, inputs
+    text = text_of(value)
+    found = path.judge_member(text) if text is not None else None
+    if found is not None:
+        _note_name(found.input)
+    return _NOTHING
+
+
+def _note_name(name: Input) -> None:
+    request = current_request()
+    if request is not None:
+        names = request.names = request.names or []
+        if len(names) < _NAMES_LIMIT and name not in names:
+            names.append(name)
 
 
 def _own_folders() -> set[str]:
@@ -157,7 +224,36 @@ def _ask_url(
     text = text_of(value)
     if text is None:
         return _unreadable()
-    return url.judge(text, inputs, (), protect.allowed), text, text
+    verdict = url.judge(text, inputs, (), protect.allowed)
+    request = current_request()
+    if verdict is None and request is not None:
+        outgoing = request.outgoing = request.outgoing or Outgoing()
+        chosen = url.chosen_by(text, inputs)
+        if chosen is None:
+            outgoing.hosts.add(url.host_of(text))
+        else:
+            outgoing.chosen = chosen
+    return verdict, text, text
+
+
+def _ask_redirect(
+    protect: Protect, value: AppValue, result: AppValue, inputs: Inputs
+) -> Answer:
+    """A URL that a response leads on to is input where input has chosen who answers."""
+    del result, inputs
+    text = text_of(value)
+    if text is None:
+        return _unreadable()
+    request = current_request()
+    outgoing = None if request is None else request.outgoing
+    if outgoing is None or outgoing.chosen is None:
+        return _NOTHING
+    if url.host_of(text) in outgoing.hosts or len(outgoing.led) >= _LED_LIMIT:
+        return _NOTHING
+    chosen = outgoing.chosen
+    led = Input(text, chosen.source, chosen.parameter, "redirect")
+    outgoing.led.append(led)
+    return url.judge(text, Inputs([led]), (), protect.allowed), text, text
 
 
 def _ask_host(
@@ -166,8 +262,12 @@ def _ask_host(
     text = host_of(value)
     if text is None:
         return _unreadable()
-    addresses = addresses_of(result)
-    return url.judge_host(text, inputs, addresses, protect.allowed), text, text
+    request = current_request()
+    outgoing = None if request is None else request.outgoing
+    more = outgoing.led if outgoing is not None else ()
+    addresses, port = addresses_of(result), port_of(value, result)
+    verdict = url.judge_host(text, inputs, addresses, protect.allowed, port, more)
+    return verdict, text, text
 
 
 def _unreadable() -> Answer:
@@ -181,4 +281,7 @@ _ASK: dict[str, Ask] = {
     "member": _ask_member,
     "url": _ask_url,
     "host": _ask_host,
+    "redirect": _ask_redirect,
+    "resolved": _ask_resolved,
+    "entry": _ask_entry,
 }

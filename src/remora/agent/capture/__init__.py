@@ -6,10 +6,10 @@ shape by the agent's thread, once there is a record.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from remora.agent.capture.names import SecretNames, is_secret_name
+from remora.late import late_door
 
 if TYPE_CHECKING:
     from remora.agent.capture.limits import DEFAULT_LIMITS, CaptureLimits
@@ -43,27 +43,21 @@ __all__ = [
     "is_secret_name",
 ]
 
-
-_LATE = {
-    "DEFAULT_LIMITS": "limits",
-    "CaptureLimits": "limits",
-    "ShapeRedactor": "shapes",
-    "REDACTED": "snapshot",
-    "capture": "snapshot",
-    "capture_fields": "snapshot",
-    "FRAMES_WITH_LOCALS": "stack",
-    "STACK_LIMIT": "stack",
-    "app_frame": "stack",
-    "calling_frame": "stack",
-    "capture_locals": "stack",
-    "capture_stack": "stack",
-    "is_own_code": "stack",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _LATE.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-    return value
+__getattr__ = late_door(
+    globals(),
+    {
+        "DEFAULT_LIMITS": "limits",
+        "CaptureLimits": "limits",
+        "ShapeRedactor": "shapes",
+        "REDACTED": "snapshot",
+        "capture": "snapshot",
+        "capture_fields": "snapshot",
+        "FRAMES_WITH_LOCALS": "stack",
+        "STACK_LIMIT": "stack",
+        "app_frame": "stack",
+        "calling_frame": "stack",
+        "capture_locals": "stack",
+        "capture_stack": "stack",
+        "is_own_code": "stack",
+    },
+)

@@ -1,24 +1,34 @@
 """What this instance is asked to do: the link to the server, and local probe files.
 
-Most is imported when it is first named: a process without a server needs no link, and
-one without probe files nobody who reads them.
+Most is imported when it is first named: a process without a server needs no link, one
+without probe files nobody who reads them, one without probes no request contexts.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from remora.agent.control.frameworks import Frameworks
 from remora.agent.control.identity import make_instance, spawning_master
+from remora.late import late_door
 
 if TYPE_CHECKING:
     from remora.agent.control.changes import Changes, plan
     from remora.agent.control.children import Children
     from remora.agent.control.events import EventReader, ServerEvent
+    from remora.agent.control.frameworks import Frameworks
     from remora.agent.control.link import Link, Listener
-    from remora.agent.control.messages import Push, Query, parse_push, parse_query
-    from remora.agent.control.probe_files import read_probe_file, read_probe_files
+    from remora.agent.control.messages import (
+        Push,
+        Query,
+        parse_probes,
+        parse_push,
+        parse_query,
+    )
+    from remora.agent.control.probe_files import (
+        may_mean_main,
+        read_probe_file,
+        read_probe_files,
+    )
 
 __all__ = [
     "Changes",
@@ -31,6 +41,8 @@ __all__ = [
     "Query",
     "ServerEvent",
     "make_instance",
+    "may_mean_main",
+    "parse_probes",
     "parse_push",
     "parse_query",
     "plan",
@@ -39,26 +51,24 @@ __all__ = [
     "spawning_master",
 ]
 
-_LATE = {
-    "Changes": "changes",
-    "Children": "children",
-    "EventReader": "events",
-    "Link": "link",
-    "Listener": "link",
-    "Push": "messages",
-    "Query": "messages",
-    "ServerEvent": "events",
-    "parse_push": "messages",
-    "parse_query": "messages",
-    "plan": "changes",
-    "read_probe_file": "probe_files",
-    "read_probe_files": "probe_files",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _LATE.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-    return value
+__getattr__ = late_door(
+    globals(),
+    {
+        "Changes": "changes",
+        "Children": "children",
+        "EventReader": "events",
+        "Frameworks": "frameworks",
+        "Link": "link",
+        "Listener": "link",
+        "Push": "messages",
+        "Query": "messages",
+        "ServerEvent": "events",
+        "may_mean_main": "probe_files",
+        "parse_probes": "messages",
+        "parse_push": "messages",
+        "parse_query": "messages",
+        "plan": "changes",
+        "read_probe_file": "probe_files",
+        "read_probe_files": "probe_files",
+    },
+)

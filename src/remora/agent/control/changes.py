@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from remora.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from remora.protocol import Probe
 
@@ -24,19 +24,14 @@ class Changes:
         return bool(self.remove or self.replace or self.add)
 
 
-def plan(
-    installed: Mapping[str, Probe],
-    wanted: Sequence[Probe],
-    kept: Container[str] = (),
-) -> Changes:
+def plan(installed: Mapping[str, Probe], wanted: Sequence[Probe]) -> Changes:
     """Compare by id and then by value: an equal probe is left alone, with its counters.
 
-    Ids in `kept` are left alone as well, whatever is wanted of them.
     Removals come in the order of installation, the others in the order they are wanted.
     """
-    by_id = {probe.id: probe for probe in wanted if probe.id not in kept}
+    by_id = {probe.id: probe for probe in wanted}
     return Changes(
-        remove=tuple(n for n in installed if n not in by_id and n not in kept),
+        remove=tuple(name for name in installed if name not in by_id),
         replace=tuple(
             probe
             for name, probe in by_id.items()

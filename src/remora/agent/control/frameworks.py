@@ -5,7 +5,6 @@ Most processes have one or two of them, so the others are never more than JSON.
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -29,8 +28,8 @@ class Frameworks:
     ) -> None:
         self._add = add
         self._made: set[str] = set()
-        self._waiting: dict[str, list[object]] = json.loads(
-            carried.get(packs.FRAMEWORKS) or _read()
+        self._waiting: dict[str, list[object]] = packs.read_made(
+            packs.FRAMEWORKS, carried
         )
 
     def wake(self, module: LoadedModule | None = None) -> None:
@@ -53,8 +52,3 @@ class Frameworks:
             return
         self._made.add(probe.id)
         self._add([replace(probe, id=f"{packs.PREFIX}{probe.id}")])
-
-
-def _read() -> bytes:
-    with open(packs.FRAMEWORKS, "rb") as file:  # noqa: PTH123 - pathlib is not needed
-        return file.read()

@@ -178,6 +178,7 @@ class Link:
         """Close the connections."""
         self._registered = None
         self._client.close()
+        self._client.contact.close()
 
     def after_fork_in_child(self) -> None:
         """A new instance with connections of its own."""
@@ -202,6 +203,8 @@ class Link:
                 self._diagnostics.count("link-failures")
                 if isinstance(error, WireError):
                     self._client.contact.failed(str(error))
+            # A server that has restarted knows nothing any more of what is not stored.
+            self._cost_due_at = self._protection_due_at = 0.0
             now = yield Wait()
             yield Wait(until=now + self._backoff.next_s())
 
@@ -350,10 +353,17 @@ class Link:
             }
             if guarded is not None:
                 message["protection"] = guarded.to_json()
-            if (yield from self._post("statuses", message)):
-                self._cost_due_at = now + COST_S
-                if guarded is not None:
-                    self._protection_due_at = now + COST_S
+            # Before it is sent: a connection lost meanwhile makes all due again.
+            self._cost_due_at = now + COST_S
+            if guarded is not None:
+                self._protection_due_at = now + COST_S
+            was_taken = False
+            try:
+                was_taken = yield from self._post("statuses", message)
+            finally:
+                if not was_taken:
+                    self._cost_due_at = self._protection_due_at = 0.0
+            if was_taken:
                 self._book.acknowledged(statuses, revision)
         if self._is_ending and self._registered is not None:
             yield from self._post("goodbye", {"reason": "the process ends"})

@@ -12,12 +12,14 @@ from remora.errors import (
     UnknownKeyError,
     WireError,
 )
-from remora.protocol import Probe, State, Status, parse_probe
+from remora.protocol import State, Status
 from remora.values import frozen
 from remora.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from remora.protocol import Probe
 
 PROBES_LIMIT = 2_000
 """Probes of one push: far above what people install, and a bound on a server's lies."""
@@ -31,6 +33,7 @@ _PING_S_LIMITS = (0.05, 300.0)
 _ID_SHOWN = 100
 _SHOWN = 60
 _REASON_LIMIT = 500
+_UNREADABLE = (ProbeError, TargetError, ExpressionError)
 
 
 @frozen
@@ -97,29 +100,40 @@ def parse_push(data: bytes) -> Push:
         raise WireError(f"a push has no revision but {str(revision)[:_SHOWN]!r}")
     if not isinstance(entries, list) or len(entries) > PROBES_LIMIT:
         raise WireError(f"a push has no list of up to {PROBES_LIMIT} probes")
+    probes, unread = parse_probes(entries)
+    refused = {status.probe: status for status in unread}
+    names = {probe.id for probe in probes}
+    for name, reason in _held(value.get("held")):
+        if name not in names:
+            refused[name] = Status(name, State.FAILED, reason)
+    return Push(
+        revision,
+        tuple(probes),
+        tuple(refused.values()),
+        value.get("policy"),
+        _blocked(value.get("blocked")),
+        value.get("rules"),
+    )
+
+
+def parse_probes(entries: Sequence[object]) -> tuple[list[Probe], list[Status]]:
+    """Read probes, each on its own; a status for each that cannot be obeyed."""
     probes: dict[str, Probe] = {}
     refused: dict[str, Status] = {}
     for position, entry in enumerate(entries):
         try:
+            # Late, because most processes never get one.
+            from remora.protocol import parse_probe
+
             probe = parse_probe(entry)
-        except (ProbeError, TargetError, ExpressionError, RecursionError) as error:
+        except (*_UNREADABLE, ImportError, RecursionError) as error:
             name = _name_of(entry, position)
             refused[name] = Status(name, State.FAILED, _reason(error))
         else:
             probes.setdefault(probe.id, probe)
     for name in probes:
         refused.pop(name, None)
-    for name, reason in _held(value.get("held")):
-        if name not in probes:
-            refused[name] = Status(name, State.FAILED, reason)
-    return Push(
-        revision,
-        tuple(probes.values()),
-        tuple(refused.values()),
-        value.get("policy"),
-        _blocked(value.get("blocked")),
-        value.get("rules"),
-    )
+    return list(probes.values()), list(refused.values())
 
 
 def _held(value: object) -> list[tuple[str, str]]:
@@ -167,6 +181,8 @@ def _name_of(entry: object, position: int) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "the probe is nested too deeply"
+    if isinstance(error, ImportError):
+        return f"the agent's code cannot be imported ({error}): restart the app"
     if isinstance(error, UnknownKeyError):
         return f"needs a newer agent than {__version__}: {error}"
     return str(error)

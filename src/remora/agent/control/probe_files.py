@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from remora.errors import (
 from remora.protocol import parse_probe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from remora.protocol import Probe
 
@@ -40,6 +41,25 @@ def read_probe_files(
         content = (carried or {}).get(path)
         probes.extend(_parse_all(path, read_file(path, content), places))
     return probes
+
+
+def may_mean_main(probes: Iterable[Probe]) -> bool:
+    """Whether one of them may be for the module that the process runs.
+
+    Nothing tells when a function of that is there: somebody has to look for it
+    (modules/store.py).
+    """
+    # Late, because `remora run` reads probe files too, and is waited for.
+    from remora.agent.runtime import process
+
+    names = process.main_module()
+    return any(
+        os.path.basename(target.module) in names  # noqa: PTH119 - pathlib is not needed
+        if target.line
+        else any(map(target.may_touch, names))
+        for probe in probes
+        for target in probe.target.include
+    )
 
 
 def read_probe_file(path: str) -> list[Probe]:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from remora import packs
 from remora.agent.control.changes import plan
-from remora.agent.control.probe_files import read_probe_files
 from remora.agent.request import protection
 from remora.agent.request.rules import RuleBook
 from remora.agent.runtime import originals
 from remora.errors import RuleError
-from remora.protocol import State
+from remora.protocol import State, parse_probe
 from remora.protocol.protect import MODES, read_modes
 from remora.protocol.protection import (
     OTHERS,
@@ -27,7 +26,7 @@ from remora.protocol.rules import ID_CHARACTERS, RULES_LIMIT, lowers, parse_rule
 from remora.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from remora.agent.config import Settings
     from remora.agent.probes import Probes
@@ -43,7 +42,10 @@ _RAISED = "watch"
 
 
 class Protection:
-    """The packs and rules of one process. All but `wanted` is the agent's thread's."""
+    """The packs and rules of one process. All but `wanted` is the agent's thread's.
+
+    `against_raising` says why a server may not raise modes, where that needs trust.
+    """
 
     def __init__(
         self, probes: Probes, settings: Settings, carried: Mapping[str, bytes]
@@ -59,7 +61,8 @@ class Protection:
             # Late, because few apps have any.
             from remora.agent.control.rule_files import read_rule_files
 
-            self._own = read_rule_files(paths, carried)
+            self._own = read_rule_files(paths, carried, settings.text("env"))
+        self.against_raising: Callable[[], str] = _refuse_unsigned
         self._asked: tuple[Rule, ...] = ()
         self._unread: tuple[RuleState, ...] = ()
         self._refusals: dict[str, str] = {}
@@ -70,6 +73,9 @@ class Protection:
     def wanted(self) -> list[Probe]:
         """The probes of all packs whose detector is on, by rules too."""
         self._make_book()
+        return self._read_packs()
+
+    def _read_packs(self) -> list[Probe]:
         self._on = self._modes_on()
         allowed = self._settings.texts("allowed_hosts")
         probes = read_packs(self._on, allowed, self._carried)
@@ -106,7 +112,7 @@ class Protection:
         if self._modes_on() != self._on:
             every = self._probes.installed().items()
             installed = {k: probe for k, probe in every if k.startswith(_PACKED)}
-            changes = plan(installed, self.wanted())
+            changes = plan(installed, self._read_packs())
             self._probes.remove(changes.remove)
             self._probes.add((*changes.replace, *changes.add))
 
@@ -126,50 +132,36 @@ class Protection:
         ends = [rule.expires_at for rule in (*own, *asked) if rule.expires_at]
         self._next_end = min(ends, default=0)
         before = self._strongest(RuleBook(own))
-        turned_on = {
-            detector
-            for rule in asked
-            for detector in before
-            if rule.is_general and rule.mode != "off" and rule.concerns(detector)
-        }
         self._refusals = {
-            rule.id: reason
-            for rule in asked
-            if (reason := self._refuse(rule, before, turned_on))
+            rule.id: reason for rule in asked if (reason := self._refuse(rule, before))
         }
         self._book = RuleBook(
             own, [rule for rule in asked if rule.id not in self._refusals]
         )
 
-    def _refuse(
-        self, rule: Rule, before: Mapping[str, str], turned_on: set[str]
-    ) -> str:
+    def _refuse(self, rule: Rule, before: Mapping[str, str]) -> str:
         """Why a server may not have this rule here; empty where it may.
 
         A rule is taken as a whole or not at all, by the most that it could do.
         """
         for detector, mode in before.items():
-            if not rule.concerns(detector):
-                continue
-            if lowers(rule.mode, mode) and (who := self._who_forbids()):
+            is_lower = rule.concerns(detector) and lowers(rule.mode, mode)
+            if is_lower and (who := self._who_forbids()):
                 return f"it lowers {detector} from {mode} to {rule.mode}, and {who}"
-            is_off = mode == "off" and detector not in turned_on
-            if is_off and rule.detector and not rule.is_general:
-                return (
-                    f"{detector} is off in this app: set its mode for the whole app "
-                    "first"
-                )
-        if rule.mode == "block" and (who := self._who_forbids()):
+        if rule.mode == "block" and (who := self._who_forbids(self.against_raising)):
             return f"it blocks, and {who}"
         return ""
 
-    def _who_forbids(self) -> str:
-        """What keeps a server from changing modes here, but for watching more."""
+    def _who_forbids(self, ask_policy: Callable[[], str] | None = None) -> str:
+        """What keeps a server from changing modes here, but for watching more.
+
+        No policy grants what lowers.
+        """
         if self._settings.text("allow") == _OBSERVE:
             return "REMORA_ALLOW is 'observe' here"
-        if self._settings.texts("public_key"):
-            return "the app has a REMORA_PUBLIC_KEY and the rule is not signed"
-        return ""
+        if not self._settings.texts("public_key"):
+            return ""
+        return _refuse_unsigned() if ask_policy is None else ask_policy()
 
     def _strongest(self, own: RuleBook) -> dict[str, str]:
         """By detector, the most that happens to attacks without the server's rules."""
@@ -184,11 +176,14 @@ class Protection:
 
     def _modes_on(self) -> dict[str, str]:
         """The packs that are on by setting or rule, with the mode of their probes."""
-        return {
-            pack: _RAISED if mode == "off" else mode
-            for pack, mode in self._modes.items()
-            if self._book.general.get(pack, mode) != "off"
-        }
+        on: dict[str, str] = {}
+        for pack, mode in self._modes.items():
+            if self._book.general.get(pack, mode) != "off":
+                on[pack] = _RAISED if mode == "off" else mode
+            elif self._book.turns_on(pack):
+                # its probes sleep in mode off but where such a rule means the call
+                on[pack] = "off"
+        return on
 
     def state(self, statuses: Iterable[Status]) -> ProtectionState:
         """What the server is told."""
@@ -224,9 +219,12 @@ class Protection:
         waiting: list[str] = []
         flaws: list[Flaw] = []
         modes: set[str] = set()
+        not_made: dict[str, int] = {}
         for probe, status in entries:
             protect: Protect | None = probe.protect
             assert protect is not None
+            for reason, count in status.not_made:
+                not_made[reason] = not_made.get(reason, 0) + count
             modes.add(self._book.general.get(detector, protect.mode))
             name = status.probe.removeprefix(f"{packs.PREFIX}{pack}.")
             if status.state.meaning.in_force:
@@ -244,7 +242,12 @@ class Protection:
             tuple(flaws),
             sum(status.site_count for _, status in entries),
             sum(status.firings for _, status in entries),
+            tuple(not_made.items()),
         )
+
+
+def _refuse_unsigned() -> str:
+    return "the app has a REMORA_PUBLIC_KEY and the rule is not signed"
 
 
 _PACKED = tuple(
@@ -263,7 +266,7 @@ def read_packs(
     """
     probes: list[Probe] = []
     for pack, mode in modes.items():
-        found = read_probe_files((packs.pack_file(pack),), carried)
+        found = map(parse_probe, packs.read_made(pack, carried))
         probes += [_turned(probe, pack, mode, allowed) for probe in found]
     return probes + _read_plain(packs.THREADS, carried) if probes else probes
 
@@ -277,7 +280,7 @@ def _read_plain(pack: str, carried: Mapping[str, bytes]) -> list[Probe]:
     """The probes of a pack that has no modes."""
     return [
         replace(probe, id=f"{packs.PREFIX}{pack}.{probe.id}")
-        for probe in read_probe_files((packs.pack_file(pack),), carried)
+        for probe in map(parse_probe, packs.read_made(pack, carried))
     ]
 
 

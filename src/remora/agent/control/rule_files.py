@@ -24,27 +24,28 @@ _KEYS = (
     "mode",
     "reason",
     "expires",
+    "env",
 )
 
 
 def read_rule_files(
-    paths: Sequence[str], carried: Mapping[str, bytes] | None = None
+    paths: Sequence[str], carried: Mapping[str, bytes] | None = None, env: str = ""
 ) -> list[Rule]:
-    """The rules of all files. Raises ProbeFileError or RuleError.
+    """The rules of all files for an environment. Raises ProbeFileError or RuleError.
 
     `carried` has the contents of files that are elsewhere, by their names.
     """
     rules = [
         rule
         for path in paths
-        for rule in _parse(path, read_file(path, (carried or {}).get(path)))
+        for rule in _parse(path, read_file(path, (carried or {}).get(path)), env)
     ]
     if len(rules) > RULES_LIMIT:
         raise RuleError(f"there are {len(rules)} rules, and {RULES_LIMIT} at most")
     return rules
 
 
-def _parse(path: str, text: str) -> list[Rule]:
+def _parse(path: str, text: str, env: str) -> list[Rule]:
     # Late, because few apps have rules.
     import tomllib
 
@@ -59,13 +60,16 @@ def _parse(path: str, text: str) -> list[Rule]:
     for number, entry in enumerate(entries, 1):
         try:
             # of a long path the end says which one it is
-            rules.append(_read(entry, f"{path}#{number}"[-ID_CHARACTERS:]))
+            rule, only_in = _read(entry, f"{path}#{number}"[-ID_CHARACTERS:])
         except RuleError as error:
             raise RuleError(f"{path}: rule {number}: {error}") from None
+        if only_in in {"", env}:
+            rules.append(rule)
     return rules
 
 
-def _read(entry: object, default_id: str) -> Rule:
+def _read(entry: object, default_id: str) -> tuple[Rule, str]:
+    """A rule, and the environment that it is for."""
     if not isinstance(entry, dict):
         raise RuleError("it is no table: write [[rule]] above its keys")
     if unknown := set(entry) - set(_KEYS):
@@ -73,7 +77,10 @@ def _read(entry: object, default_id: str) -> Rule:
     table = {"id": default_id, **entry}
     if "expires" in table:
         table["expires_at"] = _end(table.pop("expires"))
-    return parse_rule(table)
+    env = table.pop("env", "")
+    if not isinstance(env, str):
+        raise RuleError(f"env = {str(env)[:60]!r} is no text: write env = 'prod'")
+    return parse_rule(table), env
 
 
 def _end(value: object) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from remora.protocol import State, Status
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from remora.protocol import Status
 
 POST_STATUSES = 200
 """Of one request: a glob's twenty sites make a status 2 KiB long."""
@@ -18,6 +18,8 @@ class StatusBook:
 
     def __init__(self) -> None:
         self._known: dict[str, Status] = {}
+        # What stayed against the server's will: when it goes no push says so.
+        self._kept: set[str] = set()
         self._asked = -1
         self._revision = -1
 
@@ -34,6 +36,7 @@ class StatusBook:
             status for status in statuses if self._known.get(status.probe) != status
         ]
         current = {status.probe for status in statuses}
+        fresh += [Status(n, State.REMOVED, "") for n in sorted(self._kept - current)]
         for name in self._known.keys() - current:
             del self._known[name]
         if not fresh:
@@ -45,7 +48,12 @@ class StatusBook:
 
     def acknowledged(self, statuses: Iterable[Status], revision: int) -> None:
         """The server has these."""
-        self._known.update((status.probe, status) for status in statuses)
+        for status in statuses:
+            self._known[status.probe] = status
+            if status.kept:
+                self._kept.add(status.probe)
+            else:
+                self._kept.discard(status.probe)
         self._revision = revision
 
     def forget(self) -> None:

@@ -84,10 +84,12 @@ class _InlineWriter(Writer):
         self.kept = (
             *(["s"] if plan.DURATION_MS in wants else []),
             *(["c"] if plan.CALL in wants else []),
+            *(["n"] if plan.STATE in wants else []),
             *(f"w{number}" for number in self.saved),
         )
         self.clock = ["s"] if self.timed else []
         self.shared = ["c"] if self.shares else []
+        self.shared += ["n"] if self.hands_on else []
 
     def _parameters_for(self, steps: list[StepShape]) -> list[int]:
         """Numbers of the parameters that steps behind the body look at."""

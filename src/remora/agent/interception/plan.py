@@ -22,9 +22,14 @@ RESULT = "@result"
 ERROR = "@error"
 DURATION_MS = "@duration_ms"
 CALL = "@call"
+STATE = "@state"
 ARGS = "@args"
 KWARGS = "@kwargs"
-"""What a step may want besides the parameters of the call, which go by their names."""
+"""What a step may want besides the parameters of the call, which go by their names.
+
+`STATE` is a dictionary of this call, in which its steps hand things on: it costs less
+than `CALL`, which says more.
+"""
 
 
 class Slot(list[bool]):

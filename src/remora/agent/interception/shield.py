@@ -31,17 +31,38 @@ _ROOMS = (
 
 def shield_of(function: AppValue) -> str:
     """The guard that steps on this function need, as far as they have none."""
-    home = getattr(function, "__self__", None)
+    home, wanted = getattr(function, "__self__", None), id(function)
     for name, module in list(sys.modules.items()):
         if not name.startswith(_ROOMS) or type(module) is not ModuleType:
             continue
-        values = list(vars(module).values())
-        if any(value is function for value in values):
+        room = _rooms.get(name)
+        if room is None or room.module is not module or room.size != len(vars(module)):
+            room = _rooms[name] = _Room(module)
+        if wanted in room.values:
             return SHIELDED
-        may_call = home is builtins or any(value is home for value in values)
-        if may_call and function.__name__ in _names_used(values):
+        may_call = home is builtins or id(home) in room.values
+        if may_call and function.__name__ in room.names:
             return SHIELDED
     return CHECKED
+
+
+class _Room:
+    """What a module of ours holds, by identity, and all names that its code asks for.
+
+    Read once: a start with protection asks for some twenty functions.
+    """
+
+    __slots__ = ("module", "names", "size", "values")
+
+    def __init__(self, module: ModuleType) -> None:
+        values = list(vars(module).values())
+        self.module = module
+        self.size = len(values)
+        self.values = set(map(id, values))
+        self.names = _names_used(values)
+
+
+_rooms: dict[str, _Room] = {}
 
 
 def _names_used(values: list[AppValue]) -> set[str]:

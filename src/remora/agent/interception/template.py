@@ -175,6 +175,7 @@ class Writer:
         wants = {want for step in shape.steps for want in step.wants}
         self.timed = plan.DURATION_MS in wants or plan.CALL in wants
         self.shares = plan.CALL in wants
+        self.hands_on = plan.STATE in wants
 
     def text(self) -> str:
         """The whole function."""
@@ -217,6 +218,8 @@ class Writer:
             self.put(1, "s = NOW()")
         if self.shares:
             self.put(1, f"c = CALL(SITE, s, ALL, {self.values()})")
+        if self.hands_on:
+            self.put(1, "n = {}")
 
     def put(self, depth: int, text: str) -> None:
         """Write one line."""
@@ -294,6 +297,7 @@ class Writer:
             plan.ERROR: "e",
             plan.DURATION_MS: "m",
             plan.CALL: "c",
+            plan.STATE: "n",
             plan.ARGS: self.args(),
             plan.KWARGS: self.kwargs(),
         }[want]

@@ -28,6 +28,7 @@ class ActiveProbe:
     """One probe in this process."""
 
     __slots__ = (
+        "_below",
         "_interval_start",
         "_is_secret",
         "_overrun",
@@ -71,6 +72,12 @@ class ActiveProbe:
         self.compiler = Compiler(
             probe, self.firings, registry.is_secret, has_gates=observes and can_observe
         )
+        below = None if terms is None else terms.below
+        self._below = (
+            Compiler(below, self.firings, registry.is_secret, has_gates=False)
+            if below is not None
+            else None
+        )
         self.placement = Placement(
             probe.target,
             probe.requires,
@@ -83,6 +90,8 @@ class ActiveProbe:
     def _steps(self, site: Site) -> tuple[Step, ...]:
         terms = self._terms
         if terms is not None and not terms.cover(site):
+            if self._below is not None:
+                return self._below.steps(site)
             raise ProbeError(
                 f"{site.target} is not among the targets of the policy, which are "
                 f"{' '.join(terms.targets.texts)}, or is code of elsewhere: sign the "
@@ -170,6 +179,8 @@ class ActiveProbe:
             unmet=firings.unmet.count,
             unread=tuple(firings.unmet.unread.items()),
             cpu_ns=firings.cpu_ns,
+            kept=self.kept,
+            not_made=tuple(firings.not_made.copy().items()),
         )
 
     def _state(self) -> tuple[State, str]:

@@ -18,7 +18,9 @@ from remora.agent.actions import (
     StandIn,
     WsgiEdgeSteps,
     cut_condemned,
+    guard_handler,
     refuse_in_django,
+    refuse_in_tornado,
 )
 from remora.agent.interception import (
     ARGS,
@@ -27,6 +29,7 @@ from remora.agent.interception import (
     ERROR,
     KWARGS,
     RESULT,
+    STATE,
     PhaseName,
     Step,
 )
@@ -207,32 +210,33 @@ class Compiler:
         if action.kind == "django":
             return (self._deciding("fail", refuse_in_django, ()),)
         values = dict(action.values)
-        if action.kind == "wsgi":
-            values.setdefault("environ", Expression.of_path("environ"))
-        # A call that only shows an app, as a server's constructor, serves no request.
-        shows_app = action.callable and "scope" not in site.parameters
-        if action.kind == "asgi" and not shows_app:
-            values.setdefault("scope", Expression.of_path("scope"))
+        source = {"wsgi": "environ", "asgi": "scope"}.get(action.kind)
+        if source is not None and source not in values:
+            if action.callable and source not in site.parameters:
+                # It only shows an app, as a constructor does, and serves none.
+                return (self._stand_in(action, site),)
+            values[source] = Expression.of_path(source)
         names = self._names(values.values(), site)
         code = Code(tuple(names), providers(site))
-        elements = [code.value(expression) for expression in values.values()]
-        collected = ast.Return(value=ast.Tuple(elts=elements, ctx=ast.Load()))
-        scope = RequestScope(
-            action.kind,
-            tuple(values),
-            code.function("collect", [collected]),
-            self._firings,
-        )
+        collect = None
+        if [each.text for each in values.values()] != list(names):
+            elements = [code.value(expression) for expression in values.values()]
+            collected = ast.Return(value=ast.Tuple(elts=elements, ctx=ast.Load()))
+            collect = code.function("collect", [collected])
+        scope = RequestScope(action.kind, tuple(values), collect, self._firings)
         wants = tuple(names.values())
         if action.kind == "details":
             return (self._step(self.probe.phase.value, scope.details, wants),)
+        if action.kind == "handler":
+            guard = self._deciding("post", guard_handler, ("self", RESULT))
+            return (guard, self._step("post", scope.details, wants))
         # Steps of a way out run in reverse: the edge is left and the error is noted
         # before the end.
         return (
-            self._step("pre", scope.begin, (CALL, *wants)),
-            self._step("post", scope.end, (CALL,)),
-            replace(self._step("fail", scope.end, (CALL,)), closing=True),
-            self._step("fail", scope.note_error, (CALL, ERROR)),
+            self._step("pre", scope.begin, (STATE, *wants)),
+            self._step("post", scope.end, (STATE,)),
+            replace(self._step("fail", scope.end, (STATE,)), closing=True),
+            self._step("fail", scope.note_error, (STATE, ERROR)),
             *self._edge_steps(action, values, site),
         )
 
@@ -242,21 +246,23 @@ class Compiler:
         """What guards the edge of the request, where the call has one."""
         if action.callable:
             return (self._stand_in(action, site),)
+        if action.kind == "tornado":
+            return (self._deciding("pre", refuse_in_tornado, ("self",)),)
         environ = values["environ"].text if action.kind == "wsgi" else ""
         if {environ, "start_response"} <= set(site.parameters):
             edge = WsgiEdgeSteps()
-            shown = (CALL, environ, "start_response")
+            shown = (STATE, environ, "start_response")
             if site.nature is Nature.GENERATOR:
                 return (
                     self._deciding("pre", edge.enter_lazily, shown),
-                    self._step("body", edge.replace, (CALL,)),
+                    self._step("body", edge.replace, (STATE,)),
                 )
             if site.nature is not Nature.PLAIN:
                 return ()
             return (
                 self._deciding("pre", edge.enter, shown),
-                self._deciding("post", edge.leave, (CALL, RESULT)),
-                self._deciding("fail", edge.fail, (CALL,)),
+                self._deciding("post", edge.leave, (STATE, RESULT)),
+                self._deciding("fail", edge.fail, (STATE,)),
             )
         if (
             action.kind == "asgi"
@@ -265,9 +271,9 @@ class Compiler:
         ):
             edge = AsgiEdgeSteps(self._firings)
             steps = (
-                self._deciding("pre", edge.enter, (CALL, "receive", "send")),
-                self._step("post", edge.leave, (CALL,)),
-                self._deciding("fail", edge.fail, (CALL,)),
+                self._deciding("pre", edge.enter, (STATE, "receive", "send")),
+                self._step("post", edge.leave, (STATE,)),
+                self._deciding("fail", edge.fail, (STATE,)),
             )
             return tuple(replace(s, awaits=True, fault=edge.fault) for s in steps)
         return ()
@@ -280,12 +286,15 @@ class Compiler:
                 f"request.callable names {root!r}, which is no parameter of "
                 f"{site.target}: it has {', '.join(site.parameters)}"
             )
-        stand_in = StandIn(name, action.kind)
         if not owner:
+            stand_in = StandIn(name, action.kind)
             return self._deciding("pre", stand_in.replace, (name,))
-        code = Code((root,), providers(site))
-        read = ast.Return(value=code.value(Expression.of_path(owner)))
-        stand_in.owner = code.function("owner", [read])
+        if owner == root:
+            stand_in = StandIn(name, action.kind)
+        else:
+            code = Code((root,), providers(site))
+            read = ast.Return(value=code.value(Expression.of_path(owner)))
+            stand_in = StandIn(name, action.kind, code.function("owner", [read]))
         return self._step("pre", stand_in.stand, (root,))
 
     def _deciding(

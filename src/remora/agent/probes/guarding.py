@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from remora.agent.actions.protect import Judge
 from remora.agent.interception import ARGS, KWARGS, RESULT
-from remora.agent.targets import SiteKind
+from remora.detection import sql
 from remora.errors import ProbeError
 from remora.expression import MISSING, Code, Expression
 from remora.protocol import Phase
@@ -32,18 +32,6 @@ if TYPE_CHECKING:
 _ARGS, _KWARGS, _RESULT = "remora args", "remora kwargs", "remora result"
 """No names that an expression could have."""
 
-_WITH_OBJECT = frozenset(
-    {
-        SiteKind.METHOD,
-        SiteKind.INHERITED_METHOD,
-        SiteKind.CLASSMETHOD,
-        SiteKind.BOUND_METHOD,
-        SiteKind.INSTANCE,
-        SiteKind.CLASS,
-    }
-)
-"""Kinds whose code has the object or class as its first parameter."""
-
 
 def guard_call(
     probe: Probe,
@@ -59,6 +47,8 @@ def guard_call(
     not there.
     """
     judge = Judge(probe, site, firings, is_secret)
+    if probe.protect is not None and probe.protect.detector == "sql":
+        sql.lexer_of(probe.protect.dialect)  # compiled now, and not within a request
     chosen = _choose(probe, site)
     wants = dict(names)
     if chosen is None:
@@ -93,7 +83,7 @@ def _choose(probe: Probe, site: Site) -> Expression | None:
     if site.signature is not None and not site.signature.is_known:
         return None
     own = {*site.parameters, site.var_positional, site.var_keyword} - {""}
-    positional, _ = _positional(site)
+    positional = site.counted
     for way in probe.protect.arguments:
         if isinstance(way, int):
             if way < len(positional):
@@ -109,33 +99,11 @@ def _choose(probe: Probe, site: Site) -> Expression | None:
     )
 
 
-def _positional(site: Site) -> tuple[tuple[str, ...], int]:
-    """The positional parameters as a caller counts them, and how many go before."""
-    if site.signature is not None:
-        names = site.signature.positional
-        hidden = sum(name.startswith(".") for name in names)
-        # Nobody can name the object that a method of C is called with.
-        hidden = hidden or int(_is_compiled_method(site))
-        return names[hidden:], hidden
-    if site.code is None:
-        return (), 0
-    names = site.code.co_varnames[: site.code.co_argcount]
-    hidden = int(site.kind in _WITH_OBJECT)
-    return names[hidden:], hidden
-
-
-def _is_compiled_method(site: Site) -> bool:
-    if site.kind is SiteKind.CYTHON_FUNCTION:
-        return "." in site.qualname
-    return site.kind is SiteKind.C_METHOD
-
-
 def _picker(probe: Probe, site: Site) -> Callable[[AppValue, AppValue], AppValue]:
     """How the argument is found in calls of what does not name its parameters."""
     assert probe.protect is not None
-    _, hidden = _positional(site)
     ways = probe.protect.arguments
-    places = [way + hidden for way in ways if isinstance(way, int)]
+    places = [way + site.hidden for way in ways if isinstance(way, int)]
     names = [way.text for way in ways if not isinstance(way, int)]
 
     def pick(args: AppValue, kwargs: AppValue) -> AppValue:

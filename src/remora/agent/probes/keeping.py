@@ -1,9 +1,12 @@
 """Signed protection stays: a push weakens it only with a signature of its own.
 
-What a key has vouched for, in mode watch or block, is neither taken away nor replaced
-by what no key vouches for, as long as its signature holds. So a server that lies, or
-one that has lost its probes, leaves it as it is; and who signed it takes it away by
-signing what comes in its place.
+What a key has vouched for, in mode watch or block, is the word that holds here, as long
+as its signature does: it is neither taken away nor replaced by what no key vouches for.
+So a server that lies, or one that has lost its probes, leaves it as it is; and who
+signed it takes it away by signing what comes in its place.
+
+A policy may let a server block where the word says watch. The word is remembered below
+what raises it so, and comes back when that goes.
 
 Runs in the agent's thread, before a push is carried out.
 """
@@ -12,6 +15,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from remora.agent.probes.permission import refuse_acting
+from remora.values import frozen, replace
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -19,48 +25,77 @@ if TYPE_CHECKING:
     from remora.protocol import Instance, Probe
 
 
-class Keeping:
-    """Which probes stay against a push, and why; each attempt is recorded once."""
+@frozen
+class Choice:
+    """The probes that are to stand here after a push, and why against it, by id."""
 
-    def __init__(self, trust: Trust) -> None:
+    wanted: tuple[Probe, ...]
+    kept: Mapping[str, str]
+
+
+class Keeping:
+    """Which probes stay against a push, and why; each attempt is recorded once.
+
+    `allowed` is the ceiling of the app: what it refuses can raise nothing.
+    """
+
+    def __init__(self, trust: Trust, allowed: str) -> None:
         self._trust = trust
+        self._allowed = allowed
+        self._words: dict[str, Probe] = {}
         self._told: dict[str, tuple[Probe | None, str]] = {}
+
+    @property
+    def words(self) -> Mapping[str, Probe]:
+        """By id, the signed protection that holds, be it raised just now or not."""
+        return self._words
 
     def choose(
         self,
         in_force: Mapping[str, Probe],
         wanted: Iterable[Probe],
         instance: Instance,
-    ) -> dict[str, str]:
-        """By id, the sentence why a probe stays as it is against what is wanted."""
+    ) -> Choice:
+        """What is to stand here where these are in force and those are wanted."""
+        words = (*self._words.values(), *filter(_protects, in_force.values()))
+        self._words = {w.id: w for w in words if self._trust.vouches_for(w)}
         by_id = {probe.id: probe for probe in wanted}
         kept: dict[str, str] = {}
         attempts: dict[str, tuple[Probe | None, str]] = {}
-        for name, probe in in_force.items():
+        for name, word in self._words.items():
             successor = by_id.get(name)
-            if successor == probe or not self._protects(probe):
+            if successor == word:
                 continue
-            if reason := self._against(successor, instance):
-                kept[name] = reason
+            if reason := self._against(successor, word, instance):
+                kept[name], by_id[name] = reason, word
                 attempts[name] = (successor, reason)
                 if self._told.get(name) != attempts[name]:
-                    self._trust.report(f"kept: {reason}", probe)
+                    self._trust.report(f"kept: {reason}", word)
         self._told = attempts
-        return kept
+        return Choice(tuple(by_id.values()), kept)
 
-    def _protects(self, probe: Probe) -> bool:
-        """Whether it is protection that a key vouches for."""
-        protect = probe.protect
-        if protect is None or protect.mode == "off":
-            return False
-        return self._trust.vouches_for(probe)
-
-    def _against(self, successor: Probe | None, instance: Instance) -> str:
+    def _against(self, successor: Probe | None, word: Probe, instance: Instance) -> str:
         """Why what is to come in its place does not; empty where it may."""
         if successor is None:
             return "the push that removes it is not signed"
+        deed, reason = "replaces", ""
         if successor.signature is None:
-            return "the push that replaces it is not signed"
-        if reason := self._trust.refusal(successor, instance):
-            return f"the push that replaces it is not to be trusted: {reason}"
-        return ""
+            if not _raises(successor, word):
+                return "the push that replaces it is not signed"
+            deed, reason = "raises", refuse_acting(successor, self._allowed)
+        reason = reason or self._trust.refusal(successor, instance)
+        return reason and f"the push that {deed} it is not to be trusted: {reason}"
+
+
+def _protects(probe: Probe) -> bool:
+    return probe.protect is not None and probe.protect.mode != "off"
+
+
+def _raises(successor: Probe, word: Probe) -> bool:
+    """Whether it says the same as the word, but for blocking what that watches."""
+    assert word.protect is not None
+    if word.protect.acts:
+        return False
+    raised = replace(word.protect, mode="block")
+    said = replace(word, protect=raised, signature=None, expires_at=0)
+    return replace(successor, expires_at=0) == said

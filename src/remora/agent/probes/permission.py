@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from remora import packs
 from remora.errors import RemoraError
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def refuse(probe: Probe, allowed: str, identity: Callable[[], Instance]) -> str:
     """Why this process may not or cannot have the probe at all; empty where it may."""
     if not probe.enabled:
         return "switched off by enabled = false"
-    if probe.protect is not None and probe.protect.mode == "off":
+    # Those of the wheel's packs sleep where a rule may mean a part of their calls.
+    is_asleep = probe.id.startswith(packs.PREFIX)
+    if probe.protect is not None and probe.protect.mode == "off" and not is_asleep:
         return "switched off by protect.mode = 'off'"
     if reason := refuse_acting(probe, allowed):
         return reason

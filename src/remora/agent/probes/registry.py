@@ -308,6 +308,10 @@ class Probes:
             for active in self._active.values()
         )
 
+    def abandon(self) -> None:
+        """Let go of what the app holds: the interpreter ends."""
+        self.hooks.abandon()
+
     @property
     def locks(self) -> tuple[RLock, ...]:
         """What to hold for a moment in which nothing changes, in this order."""

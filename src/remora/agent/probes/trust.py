@@ -24,7 +24,7 @@ from remora.protocol.policy import parse_policy, policy_bytes
 from remora.values import frozen, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from remora.agent.diagnostics import Diagnostics
     from remora.agent.targets import Site
@@ -38,11 +38,15 @@ _REASON_LIMIT = 500
 
 @frozen
 class Terms:
-    """What bounds an unsigned probe that a policy grants: its places and its end."""
+    """What bounds an unsigned probe that a policy grants: its places and its end.
+
+    `below` is the signed probe that it raises: that stands where it may not.
+    """
 
     targets: TargetSet
     expires_at: int
     covers_compiled: bool = False
+    below: Probe | None = None
 
     def cover(self, site: Site) -> bool:
         """Whether the probe may act at this place.
@@ -74,7 +78,8 @@ class Terms:
 class Trust:
     """The keys that count here, and the highest number seen of each probe.
 
-    `state` is the file that keeps these numbers; empty for none.
+    `state` is the file that keeps these numbers over restarts, and what was signed;
+    empty for none.
     """
 
     def __init__(
@@ -87,7 +92,7 @@ class Trust:
         self._keys = frozenset(keys)
         self._put = put
         self._diagnostics = diagnostics
-        self._ledger = Ledger(state, diagnostics)
+        self.ledger = Ledger(state, diagnostics)
         self._vouched: dict[str, Probe] = {}
         self._policy: Policy | None = None
         self._complaint = ""
@@ -113,7 +118,8 @@ class Trust:
         assert policy.signature is not None
         is_news = policy != self._policy
         self._policy = policy
-        self._ledger.accept(POLICY, policy.signature.sequence)
+        self.ledger.accept(POLICY, policy.signature.sequence)
+        self.ledger.save()
         return is_news
 
     def _against(self, policy: Policy, instance: Instance) -> str:
@@ -127,28 +133,41 @@ class Trust:
             return f"it is signed for others: {reason}"
         return self._past(POLICY, signature)
 
-    def terms(self, probes: Iterable[Probe]) -> dict[str, Terms]:
-        """By id, what bounds those that are here by the policy alone."""
+    def terms(
+        self, probes: Iterable[Probe], words: Mapping[str, Probe]
+    ) -> dict[str, Terms]:
+        """By id, what bounds those that are here by the policy alone.
+
+        `words` are the signed probes that are kept.
+        """
         policy = self._policy
         if policy is None or policy.signature is None:
             return {}
         targets, end = policy.target, policy.signature.expires_at
         return {
-            probe.id: Terms(targets, end, covers_compiled=probe.protect is not None)
+            probe.id: Terms(
+                targets,
+                end,
+                covers_compiled=probe.protect is not None,
+                below=words.get(probe.id),
+            )
             for probe in probes
             if probe.signature is None and probe.needs_trust
         }
 
-    def against_blocks(self) -> str:
-        """Why this app takes no block list from its server; empty where it does."""
+    def against(self, deed: str) -> str:
+        """Why this app does not take from its server what has no place in the code.
+
+        Empty where the policy grants it.
+        """
         policy = self._policy
         if policy is None or policy.signature is None:
             reason = "it has a REMORA_PUBLIC_KEY and no policy"
         elif policy.signature.expires_at <= originals.time_ns():
             reason = "the policy has expired"
-        elif "refuse" not in policy.unsigned:
+        elif deed not in policy.unsigned:
             granted = ", ".join(policy.unsigned) or "nothing"
-            reason = f"the policy grants {granted} and not refuse"
+            reason = f"the policy grants {granted} and not {deed}"
         else:
             return ""
         return f"{reason}: grant it with `remora key policy`"
@@ -173,6 +192,43 @@ class Trust:
             if reason and probe.needs_trust:
                 refused[probe.id] = reason
                 self.report(f"refused: {reason}", probe)
+        # Before anything acts: nothing earlier may follow it, whatever comes between.
+        self.ledger.save()
+        return refused
+
+    def remember(
+        self, in_force: Mapping[str, Probe], words: Mapping[str, Probe]
+    ) -> None:
+        """Keep the signed probes for a start without a server.
+
+        `words` are those that are kept, maybe below what raises them. An override is
+        not: none comes back by itself after a death that it may have caused.
+        """
+        held: dict[str, Probe] = {}
+        for name, probe in in_force.items():
+            word = probe if self.vouches_for(probe) else words.get(name, probe)
+            if self.vouches_for(word) and not word.may_be_held:
+                held[name] = word
+        self.ledger.hold(held)
+        self.ledger.save()
+
+    def refuse_recalled(
+        self, probes: Iterable[Probe], instance: Instance
+    ) -> dict[str, str]:
+        """The reasons by id against probes from a file, each reported.
+
+        All have to be signed well, also those that only look: nobody else vouches for
+        them.
+        """
+        refused: dict[str, str] = {}
+        for probe in probes:
+            if probe.may_be_held:
+                reason = "it changes what the app does: only a server can give it"
+            else:
+                reason = self.refusal(probe, instance)
+            if reason:
+                refused[probe.id] = reason
+                self.report(f"refused: {reason}", probe)
         return refused
 
     def vouches_for(self, probe: Probe) -> bool:
@@ -195,20 +251,20 @@ class Trust:
             return f"it is signed for others: {reason}"
         if reason := self._past(probe.id, signature):
             return reason
-        self._ledger.accept(probe.id, signature.sequence)
+        self.ledger.accept(probe.id, signature.sequence)
         self._vouched[probe.id] = replace(probe, expires_at=0)  # that is not signed
         return ""
 
     def _past(self, identifier: str, signature: Signature) -> str:
         """Why a signature is not the latest word; empty where it is."""
-        seen = self._ledger.highest(identifier)
+        seen = self.ledger.highest(identifier)
         if signature.sequence < seen:
             return (
                 f"it is an earlier version (number {signature.sequence}, and {seen} "
                 "was here before): sign it again"
             )
         # what was accepted before this process may stand in the file alone
-        return self._ledger.complaint
+        return self.ledger.complaint
 
     def _ungranted(self, probe: Probe) -> str:
         """Why a probe without a signature is not to be trusted."""

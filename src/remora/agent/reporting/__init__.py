@@ -6,7 +6,6 @@ most of the room's start, and many processes need none of it.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from remora.agent.reporting.backoff import Backoff
@@ -14,9 +13,9 @@ from remora.agent.reporting.batch import Batch, Batcher
 from remora.agent.reporting.drops import Drops
 from remora.agent.reporting.queue import Queue, Record
 from remora.agent.reporting.reporter import Reporter
-from remora.agent.reporting.task import Task
 from remora.agent.reporting.waiting import NEVER, Routine, Wait
 from remora.agent.reporting.worker import Worker
+from remora.late import late_door
 
 if TYPE_CHECKING:
     from remora.agent.reporting.answer import Answer, Payload
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from remora.agent.reporting.client import Client, ServerSettings, Stream
     from remora.agent.reporting.file_sink import FileSink
     from remora.agent.reporting.server_sink import ServerSink
+    from remora.agent.reporting.task import Task
     from remora.agent.reporting.tls import TlsFiles
 
 __all__ = [
@@ -50,22 +50,18 @@ __all__ = [
     "Worker",
 ]
 
-_LATE = {
-    "Answer": "answer",
-    "AppLog": "app_log",
-    "Client": "client",
-    "FileSink": "file_sink",
-    "Payload": "answer",
-    "ServerSettings": "client",
-    "ServerSink": "server_sink",
-    "Stream": "client",
-    "TlsFiles": "tls",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _LATE.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-    return value
+__getattr__ = late_door(
+    globals(),
+    {
+        "Answer": "answer",
+        "AppLog": "app_log",
+        "Client": "client",
+        "FileSink": "file_sink",
+        "Payload": "answer",
+        "ServerSettings": "client",
+        "ServerSink": "server_sink",
+        "Stream": "client",
+        "Task": "task",
+        "TlsFiles": "tls",
+    },
+)

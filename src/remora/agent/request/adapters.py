@@ -35,8 +35,8 @@ HEADER_LIMIT = 8192
 
 _TEXT_LIMIT = 2000
 _SERVED = ("http", "websocket")
-_ENVIRON_KEYS = ("REQUEST_METHOD", "REMOTE_ADDR", "SCRIPT_NAME", "PATH_INFO")
 _TEXTS = frozenset(("method", "path", "client", "route"))
+_OPENING = frozenset(("method", "path", "client", "raw_query", "raw_headers"))
 _UNREAD = {"query": "raw_query", "headers": "raw_headers", "parameters": "parameters"}
 """Values that are only kept, and where: they are read when somebody asks."""
 
@@ -44,18 +44,82 @@ _WITHOUT_PREFIX = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
 """Headers that a WSGI environ names otherwise than the rest (PEP 3333)."""
 
 
+class UnreadContext(RequestContext):
+    """A request of which nobody has asked yet what its opening says, as of most.
+
+    Whoever asks for the first of these texts has all of them read, and from then on
+    this is a plain context: expressions read nothing else.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> object:
+        if name not in _OPENING:
+            raise AttributeError(f"a request has no attribute {name!r}")
+        read_opening(self)
+        return getattr(self, name)
+
+
+def read_opening(context: RequestContext) -> None:
+    """Fill in what the opening of a request says, and above that its environ.
+
+    Threads of the request may do so at the same time, and see no half of it.
+    """
+    if type(context) is not UnreadContext or context.opening is None:
+        return
+    if type(context.source) is dict:
+        texts, query, headers = _environ_texts(context.said), None, None
+    else:
+        names, collect, given = context.opening
+        said = dict(zip(names, collect(*given), strict=True))
+        method, path, client = (
+            _text(said.get(k)) for k in ("method", "path", "client")
+        )
+        query, headers = [
+            None if type(value := said.get(name)) is Missing else value
+            for name in ("query", "headers")
+        ]
+        if path is not None and "?" in path and query is None:
+            path, _, query = path.partition("?")
+        texts = [method, path, client]
+    context.method, context.path, context.client = texts
+    context.raw_query, context.raw_headers = query, headers
+    context.__class__ = RequestContext  # pyright: ignore[reportAttributeAccessIssue] - the same slots
+
+
+def take_environ(context: RequestContext, environ: object) -> None:
+    """Fill in what a WSGI environ says, if need be when it is asked for.
+
+    Its texts are taken now, as middlewares write their own over them.
+    """
+    if type(environ) is dict and type(context) is UnreadContext:
+        context.said = _said_by(environ)
+        context.source = environ
+    else:
+        from_environ(context, environ)
+
+
 def from_environ(context: RequestContext, environ: object) -> None:
     """Fill in what a WSGI environ says (PEP 3333)."""
     if type(environ) is not dict:
         return
     context.source = environ
-    # One call for all: this is done for each request, and more than once.
-    said: list[object] = [environ.get(key) for key in _ENVIRON_KEYS]
+    context.method, context.path, context.client = _environ_texts(_said_by(environ))
+
+
+def _said_by(environ: dict[object, object]) -> tuple[object, ...]:
+    get = environ.get
+    return (
+        *(get("REQUEST_METHOD"), get("REMOTE_ADDR")),
+        *(get("SCRIPT_NAME"), get("PATH_INFO")),
+    )
+
+
+def _environ_texts(said: tuple[object, ...]) -> list[str | None]:
     method, client, script, path = [
         each[:_TEXT_LIMIT] if type(each) is str else _text(each) for each in said
     ]
-    context.method, context.client = method, client
-    context.path = (script or "") + (path or "") or "/"
+    return [method, (script or "") + (path or "") or "/", client]
 
 
 def from_scope(context: RequestContext, scope: object) -> bool:
@@ -72,7 +136,10 @@ def from_scope(context: RequestContext, scope: object) -> bool:
 
 
 def from_values(context: RequestContext, values: Mapping[str, object]) -> None:
-    """Fill in what expressions gave; what is missing or of another type is left."""
+    """Fill in what expressions gave; what is missing or of another type is left.
+
+    A path with a query, as it stands in the first line of a request, gives both.
+    """
     for key, value in values.items():
         if type(value) is Missing:
             continue
@@ -82,10 +149,15 @@ def from_values(context: RequestContext, values: Mapping[str, object]) -> None:
         elif key in _UNREAD:
             setattr(context, _UNREAD[key], value)
         elif key == "status":
-            if type(value) is int:
-                context.status = value
+            if issubclass(type(value), int) and type(value) is not bool:
+                # a status of http.HTTPStatus too, whose own methods are not asked
+                context.status = int.__add__(value, 0)  # pyright: ignore[reportArgumentType] - asked one line above
             elif type(value) is str and value[:3].isdigit():
                 context.status = int(value[:3])
+    path = values.get("path")
+    if type(path) is str and "?" in path and context.raw_query is None:
+        path, _, context.raw_query = path.partition("?")
+        context.path = path[:_TEXT_LIMIT]
 
 
 def query_of(context: RequestContext) -> object:
@@ -96,9 +168,17 @@ def query_of(context: RequestContext) -> object:
     return source.get("QUERY_STRING", source.get("query_string"))
 
 
+def known_request() -> RequestContext | None:
+    """The current request with all that its opening says, for records."""
+    context = current_request()
+    if type(context) is UnreadContext:
+        read_opening(context)
+    return context
+
+
 def expanded_request() -> RequestContext | None:
     """The current request with query and headers filled in, for expressions."""
-    context = current_request()
+    context = known_request()
     if context is None:
         return None
     # While nothing is known yet, a framework further in may still bring it.
@@ -131,10 +211,12 @@ def header(context: RequestContext, name: str) -> str:
 
 
 def identifier_of(value: object) -> str:
-    """An account's id as a text: of a text, a whole number or a UUID; else empty."""
+    """An account's id as a text: of a text, a number, bytes or a UUID; else empty."""
     kind = type(value)
     if kind is str or kind is int:
         return str(value)[:_TEXT_LIMIT]
+    if type(value) is bytes:
+        return value[:_TEXT_LIMIT].decode("utf-8", "replace")
     uuid = sys.modules.get("uuid")
     return str(value) if uuid is not None and kind is uuid.UUID else ""
 
@@ -194,10 +276,13 @@ def _environ_headers(environ: dict[object, object]) -> list[tuple[str, str]]:
 
 
 def _pairs(value: object) -> Iterator[tuple[str, str]]:
-    """Pairs of texts or bytes, as ASGI and gunicorn hold them, or aiohttp's mapping."""
+    """Pairs of texts or bytes, as ASGI and gunicorn hold them; aiohttp's, Tornado's."""
     own = getattr(sys.modules.get("multidict"), "CIMultiDictProxy", None)
     if own is not None and type(value) is own:
         value = [(str(name), text) for name, text in own.items(value)]
+    if type(value) is dict:
+        lists = [(k, each) for k, each in value.items() if type(each) is list]
+        value = [(name, text) for name, texts in lists for text in texts]
     if type(value) is not list and type(value) is not tuple:
         return
     for pair in value[:HEADERS_LIMIT]:

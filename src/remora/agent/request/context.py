@@ -6,6 +6,8 @@ plain objects without code of their own: the expression language may read them.
 
 from __future__ import annotations
 
+from _weakref import ref
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from remora.agent.runtime import originals
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
-    from typing import Any, Literal
+    from typing import Any, Literal, TypeVar
 
     from remora.agent.interception import AppValue
     from remora.agent.request.body import Body
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
     from remora.agent.request.refused import RefusedActors
     from remora.agent.request.rules import RuleBook
     from remora.agent.request.stored import StoredTexts
-    from remora.detection import Inputs
+    from remora.detection import Input, Inputs
 
     Mode = Literal["off", "watch", "block"]
+    Value = TypeVar("Value")
 
-OUTSIDE_ALLOWED = 1000
-"""Guarded sinks that a process calls for itself without a word: imports open files."""
+    Opening = tuple[tuple[str, ...], Callable[..., tuple[AppValue, ...]], AppValue]
+    """Names, what gives their values, and what that is given."""
+
+OUTSIDE_FEW = 50
+"""Guarded sinks that a process may call for itself before anybody asks why."""
 
 
 class User:
@@ -56,6 +62,21 @@ class State:
     """What probes noted for each other, as attributes."""
 
 
+class Outgoing:
+    """What one request has asked of others: where a redirect leads is input too.
+
+    `chosen` is the input that has chosen a host, `hosts` are those that the app has
+    asked by itself, `led` the URLs to which responses of chosen hosts have led on.
+    """
+
+    __slots__ = ("chosen", "hosts", "led")
+
+    def __init__(self) -> None:
+        self.chosen: Input | None = None
+        self.hosts: set[str] = set()
+        self.led: list[Input] = []
+
+
 class RequestContext:
     """One request. Everything but the id may still be unknown (None).
 
@@ -63,12 +84,17 @@ class RequestContext:
     well; `told` has the attacks that were reported. Threads that it has started may
     have it for longer than it lasts: `ended` says so. `raw_query` and `raw_headers` are
     what expressions gave, not yet read. `stored` are texts that came back from a
-    database, with who had sent each; `kept_inputs` those that a later request may meet.
+    database, with who had sent each; `kept_inputs` those that a later request may meet;
+    `outgoing` has the hosts that it has asked, `names` paths that the app has made of
+    input and may yet open. `at_end` is what the edge does then.
+    With an `opening` five of these texts are not there yet (see `UnreadContext`);
+    `said` are those of its environ, as they were when it began.
     """
 
     __slots__ = (
         "_inputs",
         "_version",
+        "at_end",
         "body",
         "client",
         "condemned",
@@ -77,8 +103,12 @@ class RequestContext:
         "headers",
         "held",
         "id",
+        "is_watched",
         "kept_inputs",
         "method",
+        "names",
+        "opening",
+        "outgoing",
         "parameters",
         "path",
         "place",
@@ -86,6 +116,7 @@ class RequestContext:
         "raw_headers",
         "raw_query",
         "route",
+        "said",
         "source",
         "started",
         "state",
@@ -95,14 +126,22 @@ class RequestContext:
         "user",
     )
 
-    def __init__(self) -> None:
+    method: str | None
+    path: str | None
+    client: str | None
+    raw_query: object
+    raw_headers: object
+
+    def __init__(self, opening: Opening | None = None) -> None:
+        if opening is None:
+            self.method = self.path = self.client = None
+            self.raw_query = self.raw_headers = None
+        self.opening = opening
+        self.said: tuple[object, ...] = ()
         self.id = originals.urandom(8).hex()
-        self.method: str | None = None
-        self.path: str | None = None
         self.route: str | None = None
         self.query: dict[str, object] | None = None
         self.headers: dict[str, str] | None = None
-        self.client: str | None = None
         self.status: int | None = None
         self.user: User | None = None
         self.source: object = None
@@ -110,16 +149,18 @@ class RequestContext:
         self.state: State | None = None
         self.held: Held | None = None
         self.place: Place | None = None
-        self.raw_query: object = None
-        self.raw_headers: object = None
         self.parameters: object = None
         self.body: Body | None = None
         self.condemned = ""
         self.ended = False
         self.told: set[object] | None = None
         self.guarded = False
+        self.is_watched = False
         self.stored: dict[str, str] | None = None
         self.kept_inputs: Inputs | None = None
+        self.at_end: Callable[[], None] | None = None
+        self.outgoing: Outgoing | None = None
+        self.names: list[Input] | None = None
         self._inputs: Inputs | None = None
         self._version: tuple[object, ...] = ()
 
@@ -150,6 +191,23 @@ class RequestContext:
             self._inputs = inputs = sources.gather(self, parameters)
             self._version = now
         return inputs
+
+    def end(self, failure: object = None) -> None:
+        """It is over: decide about the records that wait for its end.
+
+        `failure` is the exception that ends it, if one does.
+        """
+        self.ended = True
+        if self.at_end is not None:
+            self.at_end()
+        if self.held is not None:
+            duration_ms = (originals.perf_counter_ns() - self.started) / 1e6
+            self.held.release(failure, duration_ms)
+
+    def end_quietly(self, failure: object = None) -> None:
+        """The same between server and app, where nothing of ours may be raised."""
+        with suppress(Exception):
+            self.end(failure)
 
     def condemn(self, reason: str) -> None:
         """Let the client get a refusal, whatever the app answers."""
@@ -249,10 +307,6 @@ class Protection:
         """In a forked child: what its parent saw says nothing about this process."""
         self.requests = self.outside = self.refused = self.cut = 0
 
-    def note_outside(self) -> None:
-        """A guarded sink was called while no request was seen."""
-        self.outside += 1
-
     @property
     def complaint(self) -> str:
         """Why this app is unprotected though protection is on, or empty.
@@ -260,12 +314,11 @@ class Protection:
         Programs call guarded sinks as they start, so that alone means nothing; but a
         process that did so often and has seen no request has a gateway we do not know.
         """
-        if not self.watches or self.requests or self.outside < OUTSIDE_ALLOWED:
+        if not self.watches or self.requests or self.outside < OUTSIDE_FEW:
             return ""
-        return (
-            f"unprotected: no request was seen though {self.outside} guarded sinks "
-            "were called outside any"
-        )
+        from remora.agent.request.unseen import explain_unseen
+
+        return explain_unseen(self.outside)
 
 
 protection = Protection()
@@ -275,7 +328,8 @@ _NAMED = frozenset(("user", "session", "REMOTE_USER"))
 """Where a scope or an environ may name the account."""
 
 _request: ContextVar[RequestContext | None] = ContextVar("remora_request", default=None)
-_user: ContextVar[User | None] = ContextVar("remora_user", default=None)
+_user: ContextVar[set[User] | None] = ContextVar("remora_user", default=None)
+_cells: dict[int, ref[set[Any]]] = {}
 
 
 current_request = _request.get
@@ -285,7 +339,7 @@ current_request = _request.get
 def current_user() -> User | None:
     """The account that this task or thread works for."""
     request = _request.get()
-    return _user.get() if request is None else user_of(request)
+    return held(_user.get()) if request is None else user_of(request)
 
 
 def user_of(request: RequestContext) -> User | None:
@@ -312,4 +366,30 @@ def set_user(identifier: str, attributes: Mapping[str, AppValue]) -> None:
         request.user = user
         request.meet_list()
     else:
-        _user.set(user)
+        _user.set(hold(user))
+
+
+def hold(value: Value) -> set[Value]:
+    """A cell with this value, for contexts, which may outlive the agent.
+
+    A task or thread that never ends keeps what it was given. Emptied, a cell is a set
+    like any other and keeps nothing of ours.
+    """
+    cell = {value}
+    key = id(cell)
+    _cells[key] = ref(cell, lambda _ref: _cells.pop(key, None))
+    return cell
+
+
+def held(cell: set[Value] | None) -> Value | None:
+    """What is in a cell; copied first, as another thread may empty it."""
+    contents = tuple(cell or ())
+    return contents[0] if contents else None
+
+
+def empty_cells() -> None:
+    """Take back what contexts still hold of us."""
+    for reference in tuple(_cells.values()):
+        cell = reference()
+        if cell is not None:
+            cell.clear()

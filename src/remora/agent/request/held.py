@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from remora.expression import MISSING
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,7 +62,11 @@ class Held:
             self._take_first().drop()
 
     def release(self, *ending: object) -> None:
-        """Deliver or discard all, as each one's `keep` says of this ending."""
+        """Deliver or discard all, as each one's `keep` says of this ending.
+
+        What is None there, a failure that was none, is missing for `keep`.
+        """
+        ending = tuple(MISSING if each is None else each for each in ending)
         verdicts: dict[Callable[..., bool], bool] = {}
         while self._entries:
             entry = self._take_first()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from remora.agent.request.context import State, current_request
+from remora.agent.request.context import State, current_request, held, hold
 from remora.expression import Missing, render_text
 
 if TYPE_CHECKING:
@@ -22,24 +22,24 @@ _TEXT_LIMIT = 1000
 _INT_BITS = 1000
 
 _EMPTY = State()
-_state: ContextVar[State | None] = ContextVar("remora_state", default=None)
+_state: ContextVar[set[State] | None] = ContextVar("remora_state", default=None)
 
 
 def current_state() -> State:
     """What was noted so far, for expressions to read."""
     request = current_request()
-    state = _state.get() if request is None else request.state
+    state = held(_state.get()) if request is None else request.state
     return _EMPTY if state is None else state
 
 
 def note(names: tuple[str, ...], values: tuple[AppValue, ...]) -> None:
     """Set these names; a value that is missing takes its name away."""
     request = current_request()
-    state = _state.get() if request is None else request.state
+    state = held(_state.get()) if request is None else request.state
     if state is None:
         state = State()
         if request is None:
-            _state.set(state)
+            _state.set(hold(state))
         else:
             request.state = state
     own = state.__dict__

@@ -46,6 +46,13 @@ def _is_hex(text: str) -> bool:
     return all(character in "0123456789abcdef" for character in text)
 
 
+def is_child_of_multiprocessing() -> bool:
+    """Whether it ends as those do: by os._exit, once its threads have ended."""
+    module = sys.modules.get("multiprocessing.process")
+    parent = getattr(module, "parent_process", None)
+    return parent is not None and parent() is not None
+
+
 def is_main_thread() -> bool:
     """Whether this is the thread that the process began with, as far as can be told."""
     return sys.platform != "linux" or originals.get_native_id() == originals.getpid()
@@ -146,21 +153,38 @@ def children_of(pid: int, thread: str) -> list[int]:
         return []
 
 
+def main_module() -> tuple[str, ...]:
+    """What `__main__` is called, before it runs: names, and the end of its file."""
+    option, word, _ = _main_words(command_line()[1:])
+    if option == "-m":
+        last = word.rpartition(".")[2]
+        return "__main__", word, f"{word}.__main__", f"{last}.py", "__main__.py"
+    return "__main__", os.path.basename(word)  # noqa: PTH119 - pathlib is not needed
+
+
 def _program(words: list[str]) -> tuple[str, list[str]]:
     """The program's name and its own arguments, past those of the interpreter."""
+    option, word, rest = _main_words(words)
+    if option == "-m":
+        return word.partition(".")[0], rest
+    return (_script_name(word), rest) if word else ("", [])
+
+
+def _main_words(words: list[str]) -> tuple[str, str, list[str]]:
+    """`-m` or nothing, the module or the script, and its own arguments."""
     position = 0
     while position < len(words):
         word = words[position]
         if word == "-c":
-            return "", []
+            break
         if word == "-m" and position + 1 < len(words):
-            return words[position + 1].partition(".")[0], words[position + 2 :]
+            return word, words[position + 1], words[position + 2 :]
         if word in {"-X", "-W"}:
             position += 1
         elif not word.startswith("-"):
-            return _script_name(word), words[position + 1 :]
+            return "", word, words[position + 1 :]
         position += 1
-    return "", []
+    return "", "", []
 
 
 def _script_name(path: str) -> str:

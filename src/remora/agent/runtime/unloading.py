@@ -18,6 +18,7 @@ _OWN = (
     "agent",
     "detection",
     "expression",
+    "late",
     "packs",
     "protocol",
     "pythons",

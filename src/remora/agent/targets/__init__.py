@@ -33,6 +33,7 @@ from remora.agent.targets.site import (
     SiteKind,
 )
 from remora.agent.targets.stand_ins import forget, stand_in
+from remora.late import late_door
 
 if TYPE_CHECKING:
     from remora.agent.targets.listing import points, sites_meant
@@ -68,11 +69,4 @@ __all__ = [
     "without_injection",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in {"points", "sites_meant"}:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from remora.agent.targets.listing import points, sites_meant
-
-    globals().update(points=points, sites_meant=sites_meant)
-    return globals()[name]
+__getattr__ = late_door(globals(), {"points": "listing", "sites_meant": "listing"})

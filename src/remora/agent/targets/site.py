@@ -138,6 +138,31 @@ class Site:
         return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
     @property
+    def hidden(self) -> int:
+        """How many positional arguments no caller writes: the object of a method."""
+        signature = self.signature
+        if signature is not None:
+            unnamed = sum(name.startswith(".") for name in signature.positional)
+            # Nobody can name the object that a method of C is called with.
+            return unnamed or int(self._is_compiled_method)
+        return int(self.code is not None and self.kind in _WITH_OBJECT)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The names of positional parameters as a caller counts them."""
+        if self.signature is not None:
+            return self.signature.positional[self.hidden :]
+        if self.code is None:
+            return ()
+        return self.code.co_varnames[self.hidden : self.code.co_argcount]
+
+    @property
+    def _is_compiled_method(self) -> bool:
+        if self.kind is SiteKind.CYTHON_FUNCTION:
+            return "." in self.qualname
+        return self.kind is SiteKind.C_METHOD
+
+    @property
     def var_positional(self) -> str:
         """The name of `*args`, or ""."""
         if self.signature is not None:
@@ -169,6 +194,18 @@ class Site:
                 return nature
         return Nature.PLAIN
 
+
+_WITH_OBJECT = frozenset(
+    {
+        SiteKind.METHOD,
+        SiteKind.INHERITED_METHOD,
+        SiteKind.CLASSMETHOD,
+        SiteKind.BOUND_METHOD,
+        SiteKind.INSTANCE,
+        SiteKind.CLASS,
+    }
+)
+"""Kinds whose code has the object or class as its first parameter."""
 
 _VARARGS = 0x4
 _VARKEYWORDS = 0x8

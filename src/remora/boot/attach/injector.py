@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from remora.boot.attach.borrowed import BorrowedThread
 from remora.boot.attach.landmarks import find_landmarks, read_machine
 from remora.boot.attach.memory import Memory, read_mappings
-from remora.boot.attach.parked import LOOK_S, find_parked
+from remora.boot.attach.parked import LOOK_S, find_parked, may_be_stopped
 from remora.boot.attach.process import check_process, is_stopped, read_process
 from remora.boot.attach.refusals import explain_refusal, read_rights
 from remora.boot.attach.region import (
@@ -151,7 +151,7 @@ class Injection:
     def _start(self, deadline: float) -> Steps:
         """Take the parked-thread way, or else the pending call."""
         for attempt in range(_ATTEMPTS):
-            thread = yield from find_parked(self.pid, self._architecture)
+            thread = yield from self._find_thread(deadline)
             try:
                 yield from self._send_with(thread)
             except (AttachRefusedError, AttachTimeoutError):
@@ -168,6 +168,21 @@ class Injection:
                 self._check(deadline, "has no thread that can be borrowed")
                 continue
             return
+
+    def _find_thread(self, deadline: float) -> Generator[str, None, int]:
+        """A thread that sleeps well, or 0: the main thread may be taken as it is."""
+        began, told = time.monotonic(), 0.0
+        while True:
+            thread = yield from find_parked(self.pid, self._architecture)
+            if thread or may_be_stopped(self.pid, self._architecture):
+                return thread
+            read_process(self.pid)
+            told = self._report(
+                "the process is in a system call that a stop would cut short",
+                began,
+                told,
+            )
+            self._check(deadline, "is in a system call that a stop would cut short")
 
     def _send_with(self, thread: int) -> Steps:
         """Map the region with the help of a thread, and start or queue the runner."""
@@ -259,7 +274,8 @@ class Injection:
             region.finish()
             raise AttachError(
                 f"the interpreter of process {self.pid} refused the agent's first "
-                "line: an audit hook or its memory; its standard error says more"
+                "line: an audit hook, its memory or its limit of open files; its "
+                "standard error says more"
             )
         self.answer = region.read_answer()
         region.finish()

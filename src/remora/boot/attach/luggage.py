@@ -56,7 +56,7 @@ def _read_package() -> tuple[dict[str, object], dict[str, bytes]]:
             sources[name] = source = path.read_bytes()
             code = compile(source, shown, "exec", dont_inherit=True, optimize=0)
             codes[name] = marshal.dumps(code)
-        elif path.suffix == ".toml" or path == Path(packs.FRAMEWORKS):
+        elif path.suffix == ".json" and path.parent == Path(packs.FOLDER):
             files[shown] = path.read_bytes()
     package: dict[str, object] = {
         "what": "start",

@@ -39,6 +39,18 @@ def find_parked(pid: int, architecture: Architecture) -> Generator[str, None, in
         yield "looking for a sleeping thread"
 
 
+def may_be_stopped(pid: int, architecture: Architecture) -> bool:
+    """Whether a stop of the main thread, wherever it is, is no harm to the program.
+
+    In a system call that is not known to be taken up again it may be one: a write that
+    waits for its reader ends, and the program hears that only a part was written.
+    """
+    words = read_system_call(pid, pid)
+    if not words or words[0] == architecture.futex:
+        return True
+    return words[0] in architecture.parked
+
+
 def _rank(words: list[int], architecture: Architecture) -> int | None:
     """How well a thread in this call can be borrowed; None for not at all.
 

@@ -240,6 +240,7 @@ X86_64 = Architecture(
         **dict.fromkeys((202, 7, 271, 23, 270, 35, 230, 34), 0),  # futex, polls, sleeps
         _RESTART: 0,  # one of these, once it was interrupted
         **dict.fromkeys((43, 288, 45, 47, 61, 247, 128), 1),  # accept, recv, wait
+        **dict.fromkeys((72, 73), 1),  # locks of files: fcntl, flock
         0: 2,  # read
         **dict.fromkeys((232, 281, 441), 3),  # epoll
     },

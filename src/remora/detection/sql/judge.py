@@ -19,14 +19,30 @@ from remora.detection.sql.tokens import Reader, Token, lexer_of
 if TYPE_CHECKING:
     from remora.detection.inputs import Input, Inputs, Occurrence
 
+COMPARISONS_LIMIT = 50_000
+"""Signs of comparison in one statement, behind each of which a word is looked for."""
+
+TOUCHED_LIMIT = 50_000
+"""Tokens that all places of inputs touch together: inputs may overlap."""
+
 _CAN_MATTER = re.compile(r"\W").search
-_AFTER_COMPARISON = re.compile(r"[=<>]\s*+([^\W\d][\w$]*+)").findall
-_COMPARISONS = frozenset(("=", "==", "<", ">", "<=", ">=", "<>", "!=", "<=>"))
-_CONSTANTS = frozenset(("TRUE", "FALSE", "NULL", "DEFAULT", "UNKNOWN", "ON", "OFF"))
+_AFTER_COMPARISON = re.compile(
+    r"(?:[=<>]|\b(?:LIKE|BETWEEN|IS)\s|\bIN\s*+\()\s*+([^\W\d][\w$]*+)", re.IGNORECASE
+).findall
+_COMPARISONS = frozenset(
+    ("=", "==", "<", ">", "<=", ">=", "<>", "!=", "<=>", "LIKE", "ILIKE", "BETWEEN",
+     "IS", "GLOB", "REGEXP", "RLIKE")
+)  # fmt: skip
+_CONSTANTS = frozenset(
+    ("TRUE", "FALSE", "NULL", "DEFAULT", "UNKNOWN", "ON", "OFF", "NOT", "DISTINCT")
+)
 _LITERALS = frozenset(("number", "string", "parameter"))
 _OPERANDS = frozenset(("number", "string", "word", "name", "parameter"))
 _BINARY = frozenset(("=", "==", "<", ">", "<=", ">=", "<>", "!=", "||", "*", ","))
 _JOINS = frozenset(("WHERE", "AND", "OR", "FROM", "BY", "SELECT", "SET", "LIKE", "IN"))
+_UNCUT = frozenset(("", "url", "html", "base64", "lower", "upper", "joined"))
+"""Forms that end where the input does: of others the app may have put the rest."""
+
 _SIGNS = frozenset(("+", "-"))
 
 
@@ -36,19 +52,28 @@ def judge(argument: str, inputs: Inputs, dialect: str = "generic") -> Verdict:
     if isinstance(found, NotMade):
         return found
     if not inputs.are_all(_CAN_MATTER):
+        if sum(map(argument.count, "=<>")) > COMPARISONS_LIMIT:
+            return NotMade("the statement has too many comparisons")
         names = [inputs.named(word) for word in set(_AFTER_COMPARISON(argument))]
         found += [each for each in names if each is not None]
-    places = locate(argument, [each for each in found if _says_something(each)])
+    found[:] = [each for each in found if _says_something(each)]
+    places = locate(argument, found)
     if isinstance(places, NotMade):
         return places
     if not places:
         return NotMade(inputs.cut) if inputs.cut else None
-    reader = Reader(argument, lexer_of(dialect))
+    lexer = lexer_of(dialect)
+    reader = Reader(argument, lexer)
+    touched = 0
     for place in places:
-        first, last = reader.around(place.start, place.end)
-        if reader.was_cut:
+        first, last = span = reader.around(place.start, place.end)
+        touched += last - first
+        if reader.was_cut or touched > TOUCHED_LIMIT:
             return NotMade("the statement has too many tokens")
-        finding = _Judgement(argument, reader.tokens, first, last).judge(place)
+        judgement = _Judgement(
+            argument, reader.tokens, span, has_escapes=lexer.has_escapes
+        )
+        finding = judgement.judge(place)
         if finding:
             return finding
     return NotMade(inputs.cut) if inputs.cut else None
@@ -61,18 +86,26 @@ def words_in(statement: str) -> list[str]:
 
 def _says_something(each: Input) -> bool:
     """Quotes alone stand anywhere where a literal ends, and run nothing."""
-    return len(each.text.strip("'\"`")) > 0 and len(each.text) > 1
+    text = each.text
+    return len(text.strip("'\"`")) > 0 and (len(text) > 1 or text == "\\")
 
 
 class _Judgement:
     """One place of an input, with the tokens that it touches and those around it."""
 
-    __slots__ = ("_after", "_argument", "_before", "_touched")
+    __slots__ = ("_after", "_argument", "_before", "_has_escapes", "_touched")
 
     def __init__(
-        self, argument: str, tokens: list[Token], first: int, last: int
+        self,
+        argument: str,
+        tokens: list[Token],
+        span: tuple[int, int],
+        *,
+        has_escapes: bool,
     ) -> None:
+        first, last = span
         self._argument = argument
+        self._has_escapes = has_escapes
         self._touched = tokens[first:last]
         self._before = tokens[max(first - 4, 0) : first]
         self._after = tokens[last : last + 2]
@@ -85,6 +118,8 @@ class _Judgement:
         if len(touched) == 1:
             if first.start < place.start or first.end > place.end:
                 return self._judge_part(place, first)
+            if self._text(first).startswith("@@"):
+                return self._found(place, first.start, "is a variable of the server")
             if first.kind in {"comment", "open"}:
                 sentence = f"begins {_NAMES[first.kind]}"
                 return self._found(place, first.start, sentence)
@@ -106,6 +141,8 @@ class _Judgement:
             return None
         if place.start < token.start + token.lead:
             return self._found(place, token.start, f"begins {_NAMES[token.kind]}")
+        if place.end < token.end and self._takes_quote(place, token):
+            return self._found(place, place.end - 1, "takes the quote behind it")
         if token.kind == "open":
             at = self._argument.find("'", place.start, place.end)
             if at < 0:
@@ -114,6 +151,27 @@ class _Judgement:
         if place.end > token.end - token.trail:
             return self._found(place, token.end - token.trail, "ends the quote")
         return None
+
+    def _takes_quote(self, place: Occurrence, token: Token) -> bool:
+        """Whether the input's end makes one character of the app's quote behind it.
+
+        A backslash does where it escapes, and a quote that doubles it: but not where
+        the app has doubled the input's own, and its quote still follows that.
+        """
+        text, end, floor = self._argument, place.end, token.start + token.lead
+        quote = text[floor - 1]
+        if text[end] != quote or place.input.form.rpartition(" ")[2] not in _UNCUT:
+            return False
+        escapes = self._has_escapes or text[token.start] in "eE"
+        if escapes and _run_before(text, "\\", floor, end) % 2:
+            return True
+        run = _run_before(text, quote, floor, end)
+        if escapes and _run_before(text, "\\", floor, end - run) % 2:
+            run -= 1
+        behind = end
+        while text.startswith(quote, behind):
+            behind += 1
+        return run % 2 == 1 and (behind - end) % 2 == 1
 
     def _cut_through(self, place: Occurrence) -> Finding | None:
         """A quoted token with one end in the input and one outside."""
@@ -133,7 +191,9 @@ class _Judgement:
             return None
         before = self._before[-1] if self._before else None
         after = self._after[0] if self._after else None
-        if before is None or self._word(before) not in _COMPARISONS:
+        if before is None:
+            return None
+        if self._word(before) not in _COMPARISONS and not self._fills_in():
             return None
         if after is not None and self._text(after) in {".", "("}:
             return None
@@ -149,6 +209,13 @@ class _Judgement:
             for index, token in enumerate(tokens)
         )
 
+    def _fills_in(self) -> bool:
+        """Whether the place is all of `IN (…)`, where values were meant."""
+        before, after = self._before[-2:], self._after[:1]
+        return [self._word(token) for token in before] == ["IN", "("] and [
+            self._text(token) for token in after
+        ] == [")"]
+
     def _is_signed_number(self) -> bool:
         touched = self._touched
         if len(touched) != 2 or touched[1].kind != "number":
@@ -161,10 +228,7 @@ class _Judgement:
 
     def _fills_a_list(self) -> bool:
         """Literals with commas between them, as the whole of `IN (…)`."""
-        before, after = self._before[-2:], self._after[:1]
-        if [self._word(token) for token in before] != ["IN", "("]:
-            return False
-        if [self._text(token) for token in after] != [")"]:
+        if not self._fills_in():
             return False
         return len(self._touched) % 2 == 1 and all(
             self._text(token) == "," if index % 2 else token.kind in _LITERALS
@@ -214,6 +278,14 @@ class _Judgement:
         if token.kind in {"word", "operator"}:
             return self._text(token)[:24]
         return token.kind.upper()
+
+
+def _run_before(text: str, letter: str, floor: int, end: int) -> int:
+    """How often a letter stands in front of a place, one beside the other."""
+    start = end
+    while start > floor and text[start - 1] == letter:
+        start -= 1
+    return end - start
 
 
 _NAMES = {

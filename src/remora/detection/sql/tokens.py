@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from typing import NamedTuple
 
 from remora.values import frozen
 
@@ -95,20 +96,25 @@ _DIALECTS = {
 
 _NESTED = re.compile(r"/\*|\*/")
 _BACK = frozenset(":@%|<>=!&~^+*?.$&")
+_PLAIN_QUOTES = frozenset("'\"`[")
+_RUN = 1024
+_IS_RUN = re.compile(rf"[\w{re.escape(''.join(sorted(_BACK)))}]*+").fullmatch
+"""Whether all characters of a piece are such as `_goes_on` means."""
+
 _LEAD = re.compile(r"(?:[a-zA-Z]&?|_\w+\s*)?(\$\w*\$|.)", re.DOTALL)
 
 
 @frozen
 class Lexer:
-    """The two patterns of a dialect."""
+    """The two patterns of a dialect; whether comments nest, and backslashes escape."""
 
     token: re.Pattern[str]
     skip: re.Pattern[str]
     nests: bool
+    has_escapes: bool
 
 
-@frozen
-class Token:
+class Token(NamedTuple):  # a tuple: up to 20,000 of them are made for one check
     """A piece of a statement; `lead` and `trail` are the lengths of its delimiters."""
 
     kind: str
@@ -129,17 +135,25 @@ def _compile(name: str) -> Lexer:
     )
     skip = rf"(?:{dialect.skipped}|-(?!-)(?=.)|/(?!\*)(?=.))*+"
     return Lexer(
-        re.compile(token, re.DOTALL), re.compile(skip, re.DOTALL), name == "postgresql"
+        re.compile(token, re.DOTALL),
+        re.compile(skip, re.DOTALL),
+        name == "postgresql",
+        name == "mysql",
     )
 
 
-_LEXERS = {name: _compile(name) for name in DIALECTS}
+_lexers: dict[str, Lexer] = {}
+"""Made when they are asked for: an app has one or two, and each takes a millisecond."""
 
 
 def lexer_of(dialect: str) -> Lexer:
     """The lexer of a dialect; one that is not known is read as the standard says."""
-    name = dialect.lower()
-    return _LEXERS.get(_ALIASES.get(name, name), _LEXERS["generic"])
+    name = _ALIASES.get(dialect.lower(), dialect.lower())
+    name = name if name in _DIALECTS else "generic"
+    lexer = _lexers.get(name)
+    if lexer is None:
+        lexer = _lexers[name] = _compile(name)
+    return lexer
 
 
 class Reader:
@@ -179,12 +193,20 @@ class Reader:
                 self._position = reached
                 self._read()
                 continue
-            while reached > self._position and _goes_on(text[reached - 1]):
-                reached -= 1
+            reached = self._back_to_start(reached)
             if reached == self._position:
                 self._read()
             self._position = max(reached, self._position)
             return
+
+    def _back_to_start(self, reached: int) -> int:
+        """To the start of the word or of the signs that go on there."""
+        text, first = self._text, self._position
+        while reached - _RUN >= first and _IS_RUN(text, reached - _RUN, reached):
+            reached -= _RUN
+        while reached > first and _goes_on(text[reached - 1]):
+            reached -= 1
+        return reached
 
     def _read(self) -> None:
         """Read one token; spaces are left out."""
@@ -194,6 +216,7 @@ class Reader:
         position = self._position
         if self._lexer.nests and self._text.startswith("/*", position):
             token = _read_nested(self._text, position)
+            self.was_cut = token.kind == "cut"
         else:
             match = self._lexer.token.match(self._text, position)
             if match is None:
@@ -218,6 +241,8 @@ def _kind(match: re.Match[str]) -> str:
 
 def _token(text: str, kind: str, start: int, end: int) -> Token:
     if kind in {"string", "name", "open"}:
+        if text[start] in _PLAIN_QUOTES:
+            return Token(kind, start, end, 1, 0 if kind == "open" else 1)
         match = _LEAD.match(text, start, end)
         quote = len(match.group(1)) if match else 1
         lead = match.end() - start if match else 1
@@ -231,7 +256,9 @@ def _token(text: str, kind: str, start: int, end: int) -> Token:
 
 def _read_nested(text: str, start: int) -> Token:
     depth = 0
-    for match in _NESTED.finditer(text, start):
+    for count, match in enumerate(_NESTED.finditer(text, start)):
+        if count >= TOKENS_LIMIT:
+            return Token("cut", start, len(text))
         depth += 1 if match.group() == "/*" else -1
         if not depth:
             return Token("comment", start, match.end(), 2, 2)

@@ -3,14 +3,15 @@
 An input that stays in the path or the query is none. Where the input decides the host,
 the host must be public or allowed; where the app has named a host and the input moves
 it, or where the input decides a scheme other than HTTP's, it is an attack. Names are
-not resolved here: who has resolved one hands the addresses in. Redirects are further
-calls, which the caller judges with the same inputs.
+not resolved here: who has resolved one hands the addresses in. Where a redirect leads
+to is for the caller to take as an input, if an input has chosen the host before.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from remora.detection.finding import Finding, NotMade, Verdict
@@ -22,6 +23,7 @@ from remora.detection.url.addresses import (
     plain_host,
     read_address,
 )
+from remora.detection.url.hosts import URL, host_span, is_decided_by, taken_from_urls
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -31,9 +33,9 @@ if TYPE_CHECKING:
 URL_LIMIT = 65_536
 """Characters of a URL: more than any server takes."""
 
-_URL = re.compile(
-    r"[\s\x00-\x20]*+(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*+):[/\\]{2,}+(?P<place>[^/?\#\\]*+)"
-)
+_WORK_LIMIT = 1024 * 1024
+"""Characters gone over for the inputs of one URL, each of which may be its host."""
+
 _ODD = re.compile(r"[\s\x00-\x20\\]")
 _SCHEMES = frozenset(("http", "https", "ws", "wss"))
 
@@ -52,7 +54,7 @@ def judge(
     places = _places(argument, inputs)
     if isinstance(places, NotMade):
         return places
-    url = _URL.match(argument)
+    url = URL.match(argument)
     for place in places:
         if url is None:
             sentence = _judge_scheme(argument, place)
@@ -68,16 +70,24 @@ def judge_host(
     inputs: Inputs,
     addresses: Iterable[str] = (),
     allowed: Collection[str] = (),
+    port: int = 0,
+    more: Iterable[Input] = (),
 ) -> Verdict:
-    """Find the first input that decides a host to connect to that is not public."""
+    """Find the first input that decides a host to connect to that is not public.
+
+    An input that is a URL, or one of `more`, decides it too if it has this very host
+    and `port`: clients take URLs apart before they connect.
+    """
     places = _places(host, inputs)
     if isinstance(places, NotMade):
         return places
     kind = _forbidden(host, addresses, allowed)
-    for place in places:
-        is_host = 2 * len(place.input.text) >= len(host)
-        if kind and is_host:
-            return _finding(host, place, f"chooses the host, which is {kind}")
+    if kind:
+        spans = [place for place in places if is_decided_by(host, place, 0, len(host))]
+        if not spans and port:
+            spans = taken_from_urls(host, port, chain(inputs, more))
+        if spans:
+            return _finding(host, spans[0], _kind_sentence(kind))
     return NotMade(inputs.cut) if inputs.cut else None
 
 
@@ -85,11 +95,27 @@ def _places(argument: str, inputs: Inputs) -> list[Occurrence] | NotMade:
     if len(argument) > URL_LIMIT:
         return NotMade(f"the URL has more than {URL_LIMIT} characters")
     found = inputs.occurring(argument, _can_matter)
-    return found if isinstance(found, NotMade) else locate(argument, found)
+    places = found if isinstance(found, NotMade) else locate(argument, found)
+    if isinstance(places, NotMade) or len(places) * len(argument) <= _WORK_LIMIT:
+        return places
+    return NotMade(f"inputs stand at {len(places)} places of a long URL")
 
 
 def _can_matter(text: str) -> bool:
-    return len(text) > 1
+    """A single character decides nothing, but `0` is this machine."""
+    return len(text) > 1 or text == "0"
+
+
+def chosen_by(argument: str, inputs: Inputs) -> Input | None:
+    """The input that decides the host of a URL, wherever that is."""
+    url, places = URL.match(argument), _places(argument, inputs)
+    if url is None or isinstance(places, NotMade):
+        return None
+    start, end = host_span(argument, url)
+    for place in places:
+        if place.start < end and is_decided_by(argument, place, start, end):
+            return place.input
+    return None
 
 
 def _judge_scheme(argument: str, place: Occurrence) -> str:
@@ -115,17 +141,17 @@ def _judge_url(
         return f"chooses the scheme {scheme[:20]}"
     if place.start >= end or place.end <= start:
         return ""
-    authority = url.group("place")
-    user, at, _ = authority.rpartition("@")
-    host_start = start + len(user) + len(at)
-    host = _without_port(argument[host_start:end])
+    host_start, host_end = host_span(argument, url)
+    host = argument[host_start:host_end]
+    at = host_start > start
     if place.end <= host_start and at and "@" not in place.input.text:
         return ""
-    if place.start >= host_start + len(host):
+    if place.start >= host_end:
         return ""
-    return _judge_host_part(argument, place, (start, host_start, end), host) or (
-        _kind_sentence(_forbidden(host, addresses, allowed))
-    )
+    sentence = _judge_host_part(argument, place, (start, host_start, end), host)
+    if sentence or not is_decided_by(argument, place, host_start, host_end):
+        return sentence
+    return _kind_sentence(_forbidden(host, addresses, allowed))
 
 
 def _judge_host_part(
@@ -153,12 +179,6 @@ def _judge_host_part(
 
 def _kind_sentence(kind: str) -> str:
     return f"chooses the host, which is {kind}" if kind else ""
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
 
 
 def _forbidden(host: str, addresses: Iterable[str], allowed: Collection[str]) -> str:

@@ -74,6 +74,7 @@ class AgentApi:
         statuses = [parse_status(status) for status in message.statuses]
         if message.cost is not None:
             self._instances.note_cost(known.instance.id, parse_cost(message.cost))
+        self._instances.note_heard(known.instance.id)
         if message.protection is not None:
             state = parse_protection(message.protection)
             self._instances.note_protection(known.instance.id, state)

@@ -123,12 +123,16 @@ def _guarding(operations: Operations) -> Iterator[str]:
     """How the living instances are protected."""
     apps = operations.rules.guarded()
     modes: Counter[tuple[str, str]] = Counter()
+    not_made: Counter[str] = Counter()
     for pack in (pack for app in apps for pack in app.packs.values()):
+        not_made[detector_label(pack.detector)] += sum(pack.not_made.values())
         for mode, count in pack.modes.items():
             modes[detector_label(pack.detector), mode] += count
     yield _head("guarded", "gauge", "Packs in instances, by detector and mode.")
     for (detector, mode), count in sorted(modes.items()):
         yield f'remora_guarded{{detector="{detector}",mode="{mode}"}} {count}\n'
+    meaning = "Checks that living instances have not made, by detector."
+    yield _family("checks_not_made", "gauge", meaning, "detector", not_made)
     unprotected = sum(sum(app.complaints.values()) for app in apps)
     meaning = "Instances with protection whose requests are not seen."
     yield _single("unprotected_instances", "gauge", meaning, unprotected)

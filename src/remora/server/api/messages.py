@@ -104,6 +104,7 @@ class RuleMessage(msgspec.Struct, forbid_unknown_fields=True):
     mode: str
     reason: str
     app: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    env: Annotated[str, msgspec.Meta(max_length=200)] = ""
     detector: str = ""
     route: str = ""
     parameter: str = ""

@@ -42,9 +42,10 @@ class ProbeApi:
         ]
 
     async def listing(self, request: Request) -> Response:
-        """Every probe and where it stands."""
+        """Every probe and where it stands, and what instances keep besides."""
         self._guard.operator(request)
-        return answer({"probes": await self._probes.overview(self._probes.all())})
+        probes = await self._probes.overview(self._probes.all())
+        return answer({"probes": probes, "kept": await self._probes.kept.overview()})
 
     async def add(self, request: Request) -> Response:
         """Take in a probe and push it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from remora.server.operations import Operations
 
-_ASIDE = ("app", "expires", "vulnerability")
+_ASIDE = ("app", "env", "expires", "vulnerability")
 
 
 class RuleApi:
@@ -60,6 +60,7 @@ class RuleApi:
         made = await self._rules.set(
             {key: text for key, text in given.items() if text and key not in _ASIDE},
             app=message.app,
+            env=message.env,
             expires=message.expires,
             vulnerability=message.vulnerability,
             who=caller.name,

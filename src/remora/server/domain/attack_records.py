@@ -54,14 +54,7 @@ _REQUEST_KEYS = ("id", "method", "path", "route", "client")
 
 def parse_attack(record: Record) -> tuple[Attack, dict[str, object]]:
     """What to find an attack by, and its record within bounds. Raises WireError."""
-    detector, mode = record.get("detector"), record.get("mode")
-    blocked = record.get("blocked")
-    if not isinstance(detector, str) or not _DETECTOR.match(detector):
-        raise WireError(f"detector = {str(detector)[:60]!r} is no name of a detector")
-    if mode not in _MODES:
-        raise WireError(f"mode = {str(mode)[:60]!r} is neither 'watch' nor 'block'")
-    if not isinstance(blocked, bool):
-        raise WireError(f"blocked = {str(blocked)[:60]!r} is neither true nor false")
+    detector, mode, blocked = _verdict(record)
     actor = _actor(record.get("actor"))
     request = _request(record.get("request"))
     stack = _stack(record.get("stack"))
@@ -86,14 +79,8 @@ def parse_attack(record: Record) -> tuple[Attack, dict[str, object]]:
     for key in ("before", "after"):
         if text := _words(record.get(key)):
             kept[key] = text
-    for key, limit in (
-        ("value", VALUE_CHARACTERS),
-        ("statement", STATEMENT_CHARACTERS),
-    ):
-        kept[key] = text = _text(record.get(key), limit)
-        marked = record.get(f"{key}_marked")
-        if isinstance(record.get(key), str) and (mark := _mark(marked, len(text))):
-            kept[f"{key}_marked"] = mark
+    kept |= _marked(record, "value", VALUE_CHARACTERS)
+    kept |= _marked(record, "statement", STATEMENT_CHARACTERS)
     attack = Attack(
         detector=detector,
         blocked=blocked,
@@ -104,6 +91,19 @@ def parse_attack(record: Record) -> tuple[Attack, dict[str, object]]:
         excepted="excepted" in kept,
     )
     return attack, kept
+
+
+def _verdict(record: Record) -> tuple[str, str, bool]:
+    """Detector, mode, and whether it was blocked. Raises WireError."""
+    detector, mode = record.get("detector"), record.get("mode")
+    blocked = record.get("blocked")
+    if not isinstance(detector, str) or not _DETECTOR.match(detector):
+        raise WireError(f"detector = {str(detector)[:60]!r} is no name of a detector")
+    if not isinstance(mode, str) or mode not in _MODES:
+        raise WireError(f"mode = {str(mode)[:60]!r} is neither 'watch' nor 'block'")
+    if not isinstance(blocked, bool):
+        raise WireError(f"blocked = {str(blocked)[:60]!r} is neither true nor false")
+    return detector, mode, blocked
 
 
 def _place(frame: Record, site: str) -> tuple[str, ...]:
@@ -199,6 +199,15 @@ def _text(value: object, limit: int) -> str:
         return f"redacted ({_text(value.get('reason'), 40)})"
     text = value.get("text", value.get("escaped"))
     return text[:limit] if isinstance(text, str) else ""
+
+
+def _marked(record: Record, key: str, limit: int) -> dict[str, object]:
+    """A text of the record, and where it is marked if it has its own words."""
+    text = _text(record.get(key), limit)
+    mark = _mark(record.get(f"{key}_marked"), len(text))
+    if mark is None or not isinstance(record.get(key), str):
+        return {key: text}
+    return {key: text, f"{key}_marked": mark}
 
 
 def _mark(value: object, length: int) -> list[int] | None:

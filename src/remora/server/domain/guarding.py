@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from remora.protocol.protect import MODES
+from remora.protocol.status import NOT_MADE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,7 @@ class GuardedPack:
     waiting: set[str] = field(default_factory=set)
     flaws: dict[tuple[str, str], int] = field(default_factory=dict)
     checks: int = 0
+    not_made: dict[str, int] = field(default_factory=dict)
 
     def add(self, state: PackState) -> None:
         """Count an instance's word in."""
@@ -35,6 +37,9 @@ class GuardedPack:
         self.guarded.update(state.guarded)
         self.waiting.update(state.waiting)
         self.checks += state.checks
+        for reason, count in state.not_made:
+            if reason in self.not_made or len(self.not_made) < NOT_MADE_LIMIT:
+                self.not_made[reason] = self.not_made.get(reason, 0) + count
         for flaw in state.flaws:
             key = flaw.probe, flaw.reason
             if key in self.flaws or len(self.flaws) < FLAWS_SHOWN:
@@ -53,6 +58,7 @@ class GuardedPack:
                 for (probe, reason), count in self.flaws.items()
             ],
             "checks": self.checks,
+            "not_made": self.not_made,
         }
 
 
@@ -63,12 +69,14 @@ class GuardedApp:
     app: str
     instances: int = 0
     guarded: int = 0
+    unreported: int = 0
     complaints: dict[str, int] = field(default_factory=dict)
     packs: dict[tuple[str, str], GuardedPack] = field(default_factory=dict)
 
-    def add(self, state: ProtectionState | None) -> None:
-        """Count an instance in."""
+    def add(self, state: ProtectionState | None, *, has_said: bool) -> None:
+        """Count an instance in; one that has said nothing is not known to be bare."""
         self.instances += 1
+        self.unreported += not has_said
         if state is None:
             return
         self.guarded += any(pack.guarded for pack in state.packs)
@@ -86,6 +94,7 @@ class GuardedApp:
             "app": self.app,
             "instances": self.instances,
             "guarded": self.guarded,
+            "unreported": self.unreported,
             "unprotected": sum(self.complaints.values()),
             "complaints": list(self.complaints),
             "packs": [self.packs[key].to_json() for key in sorted(self.packs)],
@@ -125,11 +134,14 @@ class RuleOutcome:
 
 
 def guarded_apps(
-    told: Iterable[tuple[KnownInstance, ProtectionState | None]],
+    told: Iterable[tuple[KnownInstance, ProtectionState | None, bool]],
 ) -> list[GuardedApp]:
-    """The apps of these instances by name."""
+    """The apps of these instances by name.
+
+    Of each instance, what it says, and whether it has said anything so far.
+    """
     apps: dict[str, GuardedApp] = {}
-    for known, state in told:
+    for known, state, has_said in told:
         name = known.instance.app
-        apps.setdefault(name, GuardedApp(name)).add(state)
+        apps.setdefault(name, GuardedApp(name)).add(state, has_said=has_said)
     return [apps[name] for name in sorted(apps)]

@@ -19,25 +19,32 @@ if TYPE_CHECKING:
 EXCEPTION_LASTS = "30d"
 """Where nobody says how long: an exception is a debt, and a month is time to pay it."""
 
-APP_CHARACTERS = 200
+NAME_CHARACTERS = 200
+"""Of an app and of an environment."""
 
 _SCOPE = ("detector", "route", "parameter", "place", "line")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRule:
-    """A rule and its app, which is empty for every app."""
+    """A rule with its app and its environment, which are empty for every one."""
 
     rule: Rule
     app: str
     created: int
     created_by: str
+    env: str = ""
+
+    def is_for(self, app: str, env: str) -> bool:
+        """Whether instances of that app in that environment are to have it."""
+        return self.app in {"", app} and self.env in {"", env}
 
     def to_json(self) -> dict[str, object]:
         """The message of docs/protocol.md, section Operator endpoints."""
         return {
             **self.rule.to_json(),
             "app": self.app,
+            "env": self.env,
             "created": self.created,
             "created_by": self.created_by,
         }
@@ -45,20 +52,27 @@ class StoredRule:
 
 @dataclass(frozen=True, slots=True)
 class RuledSet:
-    """What the instances of one app are told, and a name that no other list has."""
+    """What instances of one app and environment are told, by a name of its own."""
 
     encoded: bytes = b"[]"
     name: str = ""
 
 
 def make_rule(
-    source: Mapping[str, str], *, app: str, expires: str, now: int, who: str
+    source: Mapping[str, str],
+    *,
+    app: str,
+    expires: str,
+    now: int,
+    who: str,
+    env: str = "",
 ) -> StoredRule:
     """A rule as a person asks for it. Raises RuleError, ProbeError.
 
     Its id is made of what it is for, so that a second one takes the place of the first.
     """
-    scope = [app[:APP_CHARACTERS], *(source.get(key, "") for key in _SCOPE)]
+    app, env = app[:NAME_CHARACTERS], env[:NAME_CHARACTERS]
+    scope = [app, *(source.get(key, "") for key in _SCOPE), *filter(None, [env])]
     digest = hashlib.sha256("\0".join(scope).encode("utf-8", "replace"))
     rule = parse_rule({**source, "id": digest.hexdigest()[:12]})
     if not expires and (rule.parameter or rule.place):
@@ -66,7 +80,7 @@ def make_rule(
     if expires and expires != "never":
         ends_at = now + to_ns(parse_duration(expires, "expires"))
         rule = parse_rule({**rule.to_json(), "expires_at": ends_at})
-    return StoredRule(rule, scope[0], now, who)
+    return StoredRule(rule, app, now, who, env)
 
 
 def place_of(vulnerability: Vulnerability) -> dict[str, str]:
@@ -93,9 +107,9 @@ def is_for(rule: Rule, vulnerability: Vulnerability) -> bool:
     return rule.place == keys["place"] and rule.line == keys.get("line", "")
 
 
-def rules_in(app: str, rules: Iterable[StoredRule]) -> RuledSet:
-    """What the instances of `app` are told, from the oldest on."""
-    told = [each.rule.to_json() for each in rules if each.app in {"", app}]
+def rules_in(app: str, env: str, rules: Iterable[StoredRule]) -> RuledSet:
+    """What the instances of an app in an environment are told, from the oldest on."""
+    told = [each.rule.to_json() for each in rules if each.is_for(app, env)]
     if not told:
         return RuledSet()
     encoded = msgspec.json.encode(told)

@@ -66,15 +66,17 @@ class Instances:
         self._hub = hub
         self._ping_s = ping_s
         self._known: dict[str, KnownInstance] = {}
+        self._at: dict[tuple[str, ...], str] = {}
         self._unsaved: set[str] = set()
         self._costs: dict[str, Cost] = {}
         self._protections: dict[str, ProtectionState] = {}
+        self._heard: set[str] = set()
         self._probes: tuple[StoredProbe, ...] = ()
         self._blocks: tuple[Block, ...] = ()
         # By app, as far as anybody has asked since the blocks changed.
         self._blocked: dict[str, BlockedActors] = {}
         self._rules: tuple[StoredRule, ...] = ()
-        self._ruled: dict[str, RuledSet] = {}
+        self._ruled: dict[tuple[str, str], RuledSet] = {}
         # Few different sets serve many instances: by name, for pushes and for lists.
         self._sets: dict[str, WantedSet] = {}
         self._encoded: dict[int, msgspec.Raw] = {}
@@ -97,10 +99,26 @@ class Instances:
             check_instance_id(instance.master.id)
             _check_app(instance.master, caller)
             entries.append(self._entry(replace(instance.master, role="master")))
+        entries += self._end_earlier(instance)
         for entry in entries:
             self._known[entry.instance.id] = entry
         await self._store.save(entries)
         return self._known[instance.id]
+
+    def _end_earlier(self, instance: Instance) -> list[KnownInstance]:
+        """What the same process was before it became another program by `exec`.
+
+        It could say no goodbye. One with a connection is another process, whatever it
+        says of itself.
+        """
+        place = (instance.app, instance.host, instance.container, str(instance.pid))
+        before, self._at[place] = self._at.get(place, ""), instance.id
+        known = self._known.get(before)
+        if known is None or before == instance.id or known.left is not None:
+            return []
+        if self._hub.connection(before) is not None:
+            return []
+        return [replace(known, left="its process has become another program")]
 
     def get(self, instance_id: str, caller: Caller | None = None) -> KnownInstance:
         """An instance by its id. Raises UnknownInstanceError, TokenForbiddenError."""
@@ -264,6 +282,14 @@ class Instances:
         """Keep what an agent says of its protection."""
         self._protections[instance_id] = state
 
+    def note_heard(self, instance_id: str) -> None:
+        """An agent has said how things are, since this server began."""
+        self._heard.add(instance_id)
+
+    def has_heard(self, known: KnownInstance) -> bool:
+        """Whether this instance has; what it guards is not known before."""
+        return known.instance.id in self._heard
+
     def protection(self, known: KnownInstance) -> ProtectionState | None:
         """What the agent last said of its protection, or None."""
         return self._protections.get(known.instance.id)
@@ -290,6 +316,8 @@ class Instances:
             del self._known[instance_id]
             self._costs.pop(instance_id, None)
             self._protections.pop(instance_id, None)
+            self._heard.discard(instance_id)
+        self._at = {k: v for k, v in self._at.items() if v in self._known}
         if ids:
             await self._store.forget(ids)
 
@@ -348,9 +376,10 @@ class Instances:
     def _ruled_in(self, instance: Instance) -> RuledSet:
         if instance.role != "serving":
             return NO_RULES
-        if instance.app not in self._ruled:
-            self._ruled[instance.app] = rules_in(instance.app, self._rules)
-        return self._ruled[instance.app]
+        key = instance.app, instance.env
+        if key not in self._ruled:
+            self._ruled[key] = rules_in(*key, self._rules)
+        return self._ruled[key]
 
     def _hold(self, stored: StoredProbe, known: KnownInstance) -> str:
         """Why an acting probe is held back from an instance; empty where it is not."""

@@ -20,6 +20,7 @@ from remora.server.domain import (
     begin_life,
     now_ns,
 )
+from remora.server.operations.kept import KeptProbes
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -55,6 +56,7 @@ class Probes:
     def __init__(self, store: Store, instances: Instances) -> None:
         self._store = store
         self._instances = instances
+        self.kept = KeptProbes(store.probes, instances)
         self._stored: dict[str, StoredProbe] = {}
         # One change at a time: what is pushed follows the order of what is stored.
         self._changing = asyncio.Lock()
@@ -63,7 +65,9 @@ class Probes:
         """Read what the store has."""
         stored = await self._store.probes.all()
         self._stored = {each.probe.id: each for each in stored}
-        for probe_id, instance_id, state, _ in await self._store.probes.states():
+        states = await self._store.probes.states()
+        self.kept.load(states, self._stored)
+        for probe_id, instance_id, state, _ in states:
             if probe_id in self._stored:
                 self._instances.note_acting(
                     instance_id, self._stored[probe_id], State(state)
@@ -78,12 +82,19 @@ class Probes:
     def get(self, probe_id: str) -> StoredProbe:
         """A probe by its id. Raises UnknownProbeError."""
         stored = self._stored.get(probe_id)
-        if stored is None:
-            raise UnknownProbeError(
-                f"there is no probe {probe_id[:100]!r}: it was removed, has expired, "
-                "or never was; list the probes"
+        if stored is not None:
+            return stored
+        complaint = (
+            f"there is no probe {probe_id[:100]!r}: it was removed, has expired, or "
+            "never was; list the probes"
+        )
+        if kept := self.kept.count(probe_id):
+            keepers = "1 instance keeps" if kept == 1 else f"{kept} instances keep"
+            complaint += (
+                f". {keepers} it, because it was signed: `remora probe remove "
+                f"{probe_id} --key FILE` takes it away"
             )
-        return stored
+        raise UnknownProbeError(complaint)
 
     async def add(self, source: object, who: str) -> StoredProbe:
         """Take in a probe as a person wrote it, and push it.
@@ -104,6 +115,7 @@ class Probes:
             )
             await self._store.probes.add(stored, entry)
             self._stored[probe.id] = stored
+            self.kept.drop(probe.id)
             await self._instances.want(self.all(), sequence)
         return stored
 
@@ -195,8 +207,12 @@ class Probes:
     ) -> None:
         """Keep what an instance says of its probes.
 
-        What it says of a removed probe, or of an earlier version of one, is late.
+        What it says of an earlier version of a probe is late, and so is what it says of
+        a removed one before it has heard of that.
         """
+        if revision >= known.revision:
+            unknown = [each for each in statuses if each.probe not in self._stored]
+            await self.kept.report(known, unknown)
         current = [
             status
             for status in statuses

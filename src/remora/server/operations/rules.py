@@ -56,6 +56,7 @@ class Rules:
         app: str,
         expires: str,
         who: str,
+        env: str = "",
         vulnerability: str = "",
     ) -> StoredRule:
         """Let a rule hold, in place of an earlier one for the same.
@@ -68,7 +69,9 @@ class Rules:
             source = {**source, **place_of(found)}
             app = found.newest.app
         async with self._changing:
-            made = make_rule(source, app=app, expires=expires, now=now_ns(), who=who)
+            made = make_rule(
+                source, app=app, env=env, expires=expires, now=now_ns(), who=who
+            )
             old = self._rules.pop(made.rule.id, None)
             if old is None and len(self._rules) >= RULES_LIMIT:
                 raise TooManyRulesError(
@@ -115,14 +118,18 @@ class Rules:
             process, state = known.instance, self._instances.protection(known)
             told = {rule.id: rule for rule in state.rules} if state else {}
             for stored in self.all() if process.role == "serving" else ():
-                if stored.app in {"", process.app}:
+                if stored.is_for(process.app, process.env):
                     found[stored.rule.id].add(told.get(stored.rule.id))
         return [(each, found[each.rule.id]) for each in self.all()]
 
     def guarded(self) -> list[GuardedApp]:
         """How the apps are protected, as their living instances say."""
         return guarded_apps(
-            (known, self._instances.protection(known))
+            (
+                known,
+                self._instances.protection(known),
+                self._instances.has_heard(known),
+            )
             for known in self._instances.live()
             if known.instance.role == "serving"
         )

@@ -30,6 +30,7 @@ class InstanceRow:
     drops: Mapping[str, int]
     cost: Cost | None
     protection: ProtectionState | None
+    has_said: bool
 
     @property
     def modes(self) -> list[str]:
@@ -100,6 +101,7 @@ def _row(
         drops=drops.get(known.instance.id, {}),
         cost=operations.instances.cost(known),
         protection=operations.instances.protection(known),
+        has_said=operations.instances.has_heard(known),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from remora.protocol import State
-from remora.server.domain import InstanceState
+from remora.server.domain import AttackFilter, InstanceState, now_ns
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -19,6 +19,10 @@ NEEDS_ATTENTION = {state.value for state in State if state.meaning.needs_attenti
 
 PROBES_EXPLAINED = 30
 """Probes whose reasons are listed; each is a read of the store."""
+
+ATTACKED_SINCE_NS = 24 * 3600 * 10**9
+ATTACKED_SHOWN = 5
+"""Lines under attack in the last day: who sees more than these goes to their page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +60,29 @@ async def overview(visit: Visit) -> Response:
         attacks=(await operations.store.sizes())["attacks"],
         drops=drops.most_common(),
         troubles=await _troubles(operations),
+        kept=await operations.probes.kept.overview(),
+        unprotected=[app for app in operations.rules.guarded() if app.complaints],
+        attacked=await _attacked(operations),
         base_url=visit.base_url,
     )
 
 
+async def _attacked(operations: Operations) -> list[dict[str, object]]:
+    """The lines that were attacked in the last day, without those all excepted."""
+    lately = AttackFilter(since=now_ns() - ATTACKED_SINCE_NS, limit=ATTACKED_SHOWN)
+    found = await operations.attacks.vulnerabilities(lately)
+    return [each.to_json() for each in found if each.excepted < each.attacks]
+
+
 async def _troubles(operations: Operations) -> list[Trouble]:
     live = {known.instance.id for known in operations.instances.live()}
+    stored = {each.probe.id for each in operations.probes.all()}
     states = await operations.store.probes.states()
     troubled = sorted(
         {
             probe_id
             for probe_id, instance_id, state, _ in states
-            if state in NEEDS_ATTENTION and instance_id in live
+            if state in NEEDS_ATTENTION and instance_id in live and probe_id in stored
         }
     )
     found: list[Trouble] = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from remora.errors import RemoraError
 from remora.expression import REASONS
-from remora.protocol import SUPPRESSIONS
+from remora.protocol import SUPPRESSIONS, UNMET_LIMIT
 from remora.server.domain import DuplicateProbeError, RecordFilter, http_status
 from remora.server.operations import UNREPORTED
 from remora.server.pages import aggregates
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 STATUSES_SHOWN = 200
 """Statuses on a probe's page, those that need attention first."""
+
+ACTIONS = ("log", "snapshot", "count", "span", "set", "override", "protect", "request")
+"""Keys of a probe that say what it does."""
 
 AGGREGATES_DRAWN = 240
 """Aggregates in the picture over time: forty minutes of one instance."""
@@ -54,7 +57,9 @@ async def probes(visit: Visit) -> Response:
     return visit.page(
         "probes.html",
         rows=list(reversed(rows)),
+        kept=await operations.probes.kept.overview(),
         attention=NEEDS_ATTENTION,
+        actions=ACTIONS,
         base_url=visit.base_url,
     )
 
@@ -118,6 +123,7 @@ async def probe(visit: Visit) -> Response:
         elsewhere=operations.probes.elsewhere(stored),
         state_of=lambda known: operations.instances.state(known).value,
         why_suppressed=SUPPRESSIONS,
+        unmet_limit=UNMET_LIMIT,
         why_missing=REASONS,
         attention=NEEDS_ATTENTION,
         records=lines(operations, found),

@@ -40,6 +40,7 @@ async def set_rule(visit: Visit) -> Response:
         await visit.operations.rules.set(
             {key: text for key, text in given.items() if text},
             app=form.get("app", ""),
+            env=form.get("env", "").strip(),
             expires=form.get("expires", ""),
             who=visit.caller.name,
             vulnerability=vulnerability,

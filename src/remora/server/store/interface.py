@@ -79,6 +79,10 @@ class ProbeStore(Protocol):
         """Keep these, in place of the instance's earlier ones of the same probes."""
         ...
 
+    async def drop_statuses(self, instance: str, probes: Sequence[str]) -> None:
+        """Forget what an instance said of these probes."""
+        ...
+
     async def statuses(self, probe_id: str) -> list[tuple[str, Status]]:
         """The statuses of a probe, each with its instance."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,10 @@ class SqliteProbes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Statuses are written in the order in which they came, before and after a
+        # change of their probe.
+        self._turn = asyncio.Lock()
+        self._arriving: _Arriving | None = None
 
     async def all(self) -> list[StoredProbe]:
         """Every probe, the oldest first."""
@@ -67,7 +72,8 @@ class SqliteProbes:
             insert_audit(connection, entry)
 
         row = _row(stored)
-        await self._database.write(work)
+        async with self._turn:
+            await self._database.write(work)
 
     async def remove(self, probe_id: str, entry: AuditEntry) -> None:
         """Take out a probe with its statuses; its records stay."""
@@ -77,7 +83,8 @@ class SqliteProbes:
             connection.execute("DELETE FROM statuses WHERE probe = ?", (probe_id,))
             insert_audit(connection, entry)
 
-        await self._database.write(work)
+        async with self._turn:
+            await self._database.write(work)
 
     async def policies(self) -> list[Policy]:
         """Every policy, the one for all apps last."""
@@ -99,8 +106,16 @@ class SqliteProbes:
         await self._database.write(work)
 
     async def save_statuses(self, instance: str, statuses: Sequence[Status]) -> None:
-        """Keep these, in place of the instance's earlier ones of the same probes."""
-        rows = [
+        """Keep these, in place of the instance's earlier ones of the same probes.
+
+        After a push a thousand instances report at once: what arrives while others are
+        written is one transaction, and whoever sent it waits for that.
+        """
+        arriving = self._arriving
+        if arriving is None:
+            arriving = self._arriving = _Arriving()
+            arriving.written = asyncio.create_task(self._write_arriving(arriving))
+        arriving.rows += [
             (
                 status.probe,
                 instance,
@@ -110,10 +125,27 @@ class SqliteProbes:
             )
             for status in statuses
         ]
+        assert arriving.written is not None
+        # One that gives up must not take the others' along.
+        await asyncio.shield(arriving.written)
+
+    async def _write_arriving(self, arriving: _Arriving) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "INSERT OR REPLACE INTO statuses VALUES (?, ?, ?, ?, ?)", arriving.rows
+            )
+
+        async with self._turn:
+            self._arriving = None
+            await self._database.write(work)
+
+    async def drop_statuses(self, instance: str, probes: Sequence[str]) -> None:
+        """Forget what an instance said of these probes."""
+        rows = [(probe, instance) for probe in probes]
 
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany(
-                "INSERT OR REPLACE INTO statuses VALUES (?, ?, ?, ?, ?)", rows
+                "DELETE FROM statuses WHERE probe = ? AND instance = ?", rows
             )
 
         await self._database.write(work)
@@ -142,6 +174,14 @@ class SqliteProbes:
             ).fetchall()
 
         return await self._database.read(work)
+
+
+class _Arriving:
+    """Statuses that will be written together."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, str, int, bytes]] = []
+        self.written: asyncio.Task[None] | None = None
 
 
 def _row(stored: StoredProbe) -> tuple[str, bytes, int, int, str]:

@@ -28,7 +28,8 @@ class SqliteRules:
 
         def work(connection: sqlite3.Connection) -> list[StoredRule]:
             rows = connection.execute(
-                "SELECT body, app, created, created_by FROM rules ORDER BY created, id"
+                "SELECT body, app, created, created_by, env FROM rules"
+                " ORDER BY created, id"
             )
             return [
                 StoredRule(parse_rule(msgspec.json.decode(body)), *rest)
@@ -42,13 +43,14 @@ class SqliteRules:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     stored.rule.id,
                     stored.app,
                     msgspec.json.encode(stored.rule.to_json()),
                     stored.created,
                     stored.created_by,
+                    stored.env,
                 ),
             )
             insert_audit(connection, entry)

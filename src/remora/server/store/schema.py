@@ -93,6 +93,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE INDEX attacks_in_groups ON attacks (
             vulnerability, actor, app, env, detector, blocked, excepted, time)""",
     ),
+    ("ALTER TABLE rules ADD COLUMN env TEXT NOT NULL DEFAULT ''",),
 )
 
 

@@ -28,7 +28,9 @@ def frameworks(made):
     def add(probes):
         made.extend(probe.id for probe in probes)
 
-    return Frameworks(add, {packs.FRAMEWORKS: json.dumps(TABLES).encode()})
+    return Frameworks(
+        add, {packs.made_file(packs.FRAMEWORKS): json.dumps(TABLES).encode()}
+    )
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import socket
 import time
@@ -227,6 +228,33 @@ def test_statuses_are_posted_when_they_change_and_not_otherwise(
     assert len(fake_server.status_posts) == posts + 1
 
 
+def test_that_a_kept_probe_is_gone_is_told_once_whatever_the_server_has_forgotten(
+    fake_server, part_of, until
+):
+    def tell():
+        part.link.statuses_changed()
+        part.worker.wake()
+
+    def said(name):
+        posts = [each["statuses"] for each in fake_server.status_posts]
+        return [s["state"] for post in posts for s in post if s["probe"] == name]
+
+    part = part_of(fake_server.url)
+    part.listener.extra = [Status("k", State.INSTALLED, "", kept="not signed")]
+    tell()
+    until(lambda: said("k") == ["installed"])
+    part.link.register_again()
+    until(lambda: len(fake_server.registrations) == 2)
+    part.listener.extra = []
+    fake_server.push([])
+    tell()
+    until(lambda: "removed" in said("k"))
+    part.listener.extra = [Status("other", State.WAITING, "")]
+    tell()
+    until(lambda: said("other"))
+    assert said("k").count("removed") == 1
+
+
 def test_what_the_agent_takes_is_told_with_the_first_statuses_and_again_and_again(
     fake_server, part_of, until, monkeypatch
 ):
@@ -317,6 +345,26 @@ def test_a_server_that_is_restarted_gets_the_records_of_the_gap(
     assert any("answers again" in line for line in heard.lines)
     second.push([probe()])
     until(lambda: part.listener.pushes)
+
+
+def test_a_server_that_was_lost_is_told_of_protection_and_cost_anew_at_once(
+    fake_server, part_of, until
+):
+    """The pages of one that had restarted showed for half a minute nothing guarded."""
+    part = part_of(fake_server.url)
+    part.listener.guarded = ProtectionState("block")
+
+    def told():
+        return [post for post in fake_server.status_posts if "protection" in post]
+
+    until(lambda: told() and fake_server.streams == 1)
+    before = len(told())
+    for connection in [*fake_server.sockets]:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+    until(lambda: len(told()) > before)
+    assert "cost" in told()[-1]
+    assert len(fake_server.registrations) == 1
 
 
 def test_without_a_server_memory_is_bounded_and_drops_are_counted(part_of, until):

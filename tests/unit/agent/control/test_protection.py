@@ -6,15 +6,12 @@ import sqlite3
 
 import pytest
 
-from remora.agent.capture import SecretNames
 from remora.agent.config import read_settings
 from remora.agent.control.protection import Protection
-from remora.agent.diagnostics import Diagnostics
-from remora.agent.hooks import HookTable
-from remora.agent.modules import ModuleStore
-from remora.agent.probes import Probes
-from remora.agent.request import protection
-from remora.protocol import Instance, parse_probe
+from remora.agent.request import RequestContext, protection, serve_request
+from remora.errors import Blocked
+from remora.protocol import parse_probe
+from remora.protocol.rules import Sighting
 
 KEY = f"ed25519:{'A' * 43}="
 assert sqlite3, "a driver that is imported"
@@ -23,18 +20,8 @@ assert sqlite3, "a driver that is imported"
 class Process:
     """What an agent puts together for protection, with no agent."""
 
-    def __init__(self, **variables):
-        self.store = ModuleStore(Diagnostics("off"))
-        self.store.start()
-        instance = Instance("id", "shop", "prod", "1", "web", 1, 0, 0, "3", "0")
-        self.probes = Probes(
-            self.store,
-            HookTable(),
-            lambda *_: True,
-            SecretNames(()),
-            lambda: instance,
-            lambda: None,
-        )
+    def __init__(self, probes, **variables):
+        self.probes = probes
         names = {f"REMORA_{name.upper()}": value for name, value in variables.items()}
         self.guarding = Protection(self.probes, read_settings(None, names), {})
         self.probes.add(self.guarding.wanted())
@@ -59,17 +46,15 @@ class Process:
 
     def close(self):
         self.probes.obey(None)
-        self.probes.clear()
         protection.turn("off")
-        self.store.stop()
 
 
 @pytest.fixture
-def process():
+def process(make_probes):
     made = []
 
     def start(**variables):
-        made.append(Process(**variables))
+        made.append(Process(make_probes(), **variables))
         return made[-1]
 
     yield start
@@ -163,15 +148,96 @@ def test_a_server_that_is_not_trusted_may_watch_more_and_nothing_else(
     assert here.modes == {"sql": "block", "path": "watch", "url": "watch"}
 
 
-def test_a_rule_for_a_route_needs_a_detector_that_is_on(process):
+def serve(path, name):
+    """A request for `path` with a parameter that attacks; what comes of it."""
+    request = RequestContext()
+    request.path = path
+    request.source = {"QUERY_STRING": f"q={name}"}
+    serve_request(request)
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute(f"SELECT '{name}'")
+    except Blocked:
+        return "blocked"
+    finally:
+        connection.close()
+        serve_request(None)
+    return "passed"
+
+
+ATTACK = "x'--"
+
+
+def test_a_rule_for_a_route_turns_a_detector_on_there_and_nowhere_else(process):
+    here = process(protect="off")
+    here.rule({"mode": "block", "detector": "sql", "route": "/admin/*"})
+    assert here.refusals == {"r1": ""}
+    assert here.modes == {"sql": "off"}
+    assert protection.blocks
+    assert serve("/admin/users", ATTACK) == "blocked"
+    assert serve("/search", ATTACK) == "passed"
+    assert [rule.decided for rule in here.state.rules] == [1]
+    here.rule()
+    assert here.modes == {}
+    assert serve("/admin/users", ATTACK) == "passed"
+
+
+def test_what_sleeps_outside_of_its_route_looks_at_no_input_there(process):
+    here = process(protect="off")
+    here.rule({"mode": "block", "detector": "sql", "route": "/admin/*"})
+    checks = here.state.packs[0].checks
+    serve("/search", "x")
+    assert here.state.packs[0].checks == checks
+    serve("/admin/x", "x")
+    assert here.state.packs[0].checks == checks + 1
+
+
+def test_a_rule_for_all_detectors_turns_them_on_only_where_it_blocks(process):
+    """One that watches is how people let something pass."""
     here = process(protect="sql=block")
-    here.rule({"mode": "block", "detector": "path", "route": "/x"})
-    assert "off in this app" in here.refusals["r1"]
+    here.rule({"mode": "watch", "route": "/console/*"})
+    assert here.modes == {"sql": "block"}
+    here.rule({"mode": "block", "route": "/admin/*"})
+    assert {"sql", "shell", "path", "url"} <= here.modes.keys() | {"shell"}
+    assert here.modes["path"] == "off"
+
+
+def test_a_route_of_a_detector_that_a_rule_turns_off_can_still_block(process):
+    here = process(protect="sql=block")
     here.rule(
-        {"mode": "watch", "detector": "path"},
-        {"mode": "block", "detector": "path", "route": "/x"},
+        {"mode": "off", "detector": "sql"},
+        {"mode": "block", "detector": "sql", "route": "/admin/*"},
     )
-    assert here.refusals == {"r1": "", "r2": ""}
+    assert serve("/admin/users", ATTACK) == "blocked"
+    assert serve("/search", ATTACK) == "passed"
+
+
+def test_a_check_that_fails_for_want_of_room_blocks_where_a_rule_does(process):
+    """At the end of the stack an attacker must not find the app's own mode."""
+    here = process(protect="off")
+    here.rule({"mode": "block", "detector": "sql", "route": "/admin/*"})
+
+    def dive(path):
+        try:
+            return dive(path)
+        except RecursionError:
+            return serve(path, ATTACK)
+
+    assert dive("/admin/users") == "blocked"
+
+
+def test_a_policy_lets_a_server_raise_modes_and_never_lower_them(process):
+    here = process(protect="sql=block,path=watch", public_key=KEY)
+    raised = {"mode": "block", "detector": "path"}
+    here.guarding.against_raising = lambda: "no policy grants it"
+    here.rule(raised)
+    assert here.refusals["r1"] == "it blocks, and no policy grants it"
+    here.guarding.against_raising = lambda: ""
+    here.rule(raised, {"mode": "watch", "detector": "sql"})
+    assert here.refusals["r1"] == ""
+    assert "REMORA_PUBLIC_KEY" in here.refusals["r2"]
+    assert here.modes["path"] == "block"
+    assert here.modes["sql"] == "block"
 
 
 def test_a_rule_that_cannot_be_read_is_refused_alone(process):
@@ -232,3 +298,10 @@ def test_what_rules_decided_is_counted_and_a_child_counts_for_itself(process):
     assert [rule.decided for rule in here.state.rules] == [3, 0]
     here.guarding.begin_anew()
     assert [rule.decided for rule in here.state.rules] == [0, 0]
+
+
+def test_a_rule_that_turns_a_detector_on_is_counted_where_it_decides(process):
+    here = process(protect="off")
+    here.rule({"mode": "block", "detector": "sql"})
+    assert protection.rules.decide("watch", Sighting("sql", "/x"))[0] == "block"
+    assert [rule.decided for rule in here.state.rules] == [1]

@@ -15,6 +15,17 @@ def read(tmp_path, text):
     return read_rule_files([str(file)])
 
 
+def test_a_rule_of_another_environment_is_read_and_left_out(tmp_path):
+    file = tmp_path / "rules.toml"
+    text = '[[rule]]\nmode = "watch"\nreason = "x"\nenv = "staging"\n'
+    file.write_text(text)
+    assert len(read_rule_files([str(file)], None, "staging")) == 1
+    assert read_rule_files([str(file)], None, "prod") == []
+    file.write_text(text.replace('"staging"', "5"))
+    with pytest.raises(RuleError, match="env = '5' is no text"):
+        read_rule_files([str(file)], None, "prod")
+
+
 def test_rules_are_read_in_their_order(tmp_path):
     (one, other) = read(
         tmp_path,

@@ -70,6 +70,7 @@ def test_the_first_line_probe_imports_modules_of_ours_only() -> None:
     script = (
         "import sys, remora\n"
         "remora.start(app='a', env='e', records='/dev/null', log='off')\n"
+        "remora.hook('posixpath:join', pre=lambda: None)\n"
         "before = set(sys.modules)\n"
         "import remora.agent.interception.line\n"
         "import remora.agent.interception.line_code\n"

@@ -127,6 +127,42 @@ def test_a_snapshot_takes_arguments_and_the_caller_s_stack(bench, shop) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("target", "snapshot", "positional"),
+    [
+        ("shop_compile:charge", ["arguments"], ["amount", "account", "*rest"]),
+        ("shop_counted:Desk.take", ["arguments"], ["item", "*rest"]),
+        ("shop_counted:Desk.every", ["arguments"], ["item"]),
+        ("shop_counted:Desk.plain", ["arguments"], ["item"]),
+        ("shop_counted:Desk", ["arguments"], ["name"]),
+        ("shop_compile:charge", ["amount"], None),
+    ],
+)
+def test_a_snapshot_of_arguments_counts_them_as_a_caller_does(
+    bench, shop, load, target: str, snapshot, positional
+) -> None:
+    desk = load(
+        "shop_counted",
+        """
+        class Desk:
+            def __init__(self, name): pass
+            def take(self, item, *rest, key=1): pass
+            @classmethod
+            def every(cls, item): pass
+            @staticmethod
+            def plain(item): pass
+        """,
+    ).Desk
+    bench.add(target, snapshot=snapshot)
+    shop.charge(1, None, 2, currency="USD", x=3)
+    made = desk("d")
+    made.take(1)
+    made.every(1)
+    made.plain(1)
+    (record,) = bench.records
+    assert record.get("positional") == positional
+
+
 def test_secrets_are_redacted_by_name(bench, shop) -> None:
     bench.add(
         "shop_compile:secret",

@@ -5,8 +5,9 @@ import sys
 from types import ModuleType
 
 import pytest
-from fuzzed import WHOLE, always_the_same, fuzzed
+from fuzzed import PLACES, WHOLE, at_each_place, fuzzed_at
 from hypothesis import given
+from hypothesis import strategies as st
 
 from remora.agent.control import parse_push
 from remora.protocol import parse_probe
@@ -21,9 +22,11 @@ def shop():
     del sys.modules["fuzzed_shop"]
 
 
-@given(table=fuzzed())
-@always_the_same
-def test_the_agent_takes_a_probe_whole_or_says_why_not(bench, shop, table) -> None:
+@pytest.mark.parametrize("place", PLACES, ids=str)
+@given(data=st.data())
+@at_each_place
+def test_the_agent_takes_a_probe_whole_or_says_why_not(bench, shop, place, data):
+    table = data.draw(fuzzed_at(place))
     code = shop.charge.__code__
     good = parse_probe({**WHOLE, "id": "good", "limit": {}}).to_json()
     message = json.dumps({"revision": 1, "probes": [good, table]})

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from remora import Blocked
 from remora.agent.control import plan
 from remora.agent.diagnostics import Diagnostics
 from remora.agent.probes.keeping import Keeping
 from remora.agent.probes.trust import Trust
+from remora.agent.request import RequestContext, protection, serve_request
 from remora.agent.runtime import originals
-from remora.cli.signing import public_text, sign_all
+from remora.cli.signing import public_text, sign_all, sign_one_policy
 from remora.protocol import parse_probe
+from remora.protocol.policy import GRANTS, parse_policy
 from remora.values import replace
 
 KEY = Ed25519PrivateKey.generate()
 NOT_SIGNED = "the push that replaces it is not signed"
+TEXT = "def execute(statement):\n    return statement\n"
 LEVELS = {"off": 0, "watch": 1, "block": 2}
 
 
@@ -38,9 +43,16 @@ class App:
 
     def __init__(self, bench) -> None:
         self.bench = bench
+        self.allowed = "act"
         self.records: list[dict] = []
         self.trust = Trust([public_text(KEY)], self.put, Diagnostics("off"))
-        self.keeping = Keeping(self.trust)
+        self.keeping = Keeping(self.trust, self.allowed)
+
+    def let(self, *unsigned, valid_s=60.0, target="shop_kept:*") -> None:
+        time.sleep(0.000_002)  # numbers are microseconds
+        table = {"unsigned": [*unsigned], "target": target}
+        policy = sign_one_policy(parse_policy(table), KEY, valid_s)
+        assert self.trust.accept_policy(policy.to_json(), self.bench.instance)
 
     def put(self, record, size, important) -> bool:
         self.records.append(record[0](*record[1:]))
@@ -48,13 +60,14 @@ class App:
 
     def push(self, *wanted) -> None:
         probes, instance = self.bench.probes, self.bench.instance
-        kept = self.keeping.choose(probes.in_force(), wanted, instance)
-        changes = plan(probes.installed(), wanted, kept)
+        choice = self.keeping.choose(probes.in_force(), wanted, instance)
+        changes = plan(probes.installed(), choice.wanted)
         probes.remove(changes.remove)
         asked = (*changes.replace, *changes.add)
         refused = self.trust.refuse_all(asked, instance)
-        probes.add(asked, "act", refused, self.trust.terms(asked))
-        probes.keep(kept)
+        terms = self.trust.terms(asked, self.keeping.words)
+        probes.add(asked, self.allowed, refused, terms)
+        probes.keep(choice.kept)
 
     @property
     def mode(self) -> str:
@@ -68,7 +81,7 @@ class App:
 
 @pytest.fixture
 def app(bench, load) -> App:
-    load("shop_kept", "def execute(statement):\n    return statement\n")
+    load("shop_kept", TEXT)
     return App(bench)
 
 
@@ -230,25 +243,101 @@ def test_an_override_goes_with_its_push_as_it_always_did(app) -> None:
 
 
 def test_a_policy_does_not_let_a_server_replace_it(app) -> None:
-    from remora.cli.signing import sign_one_policy
-    from remora.protocol.policy import GRANTS, parse_policy
-
-    table = {"unsigned": list(GRANTS), "target": "**:*"}
-    policy = sign_one_policy(parse_policy(table), KEY, 60.0)
-    app.trust.accept_policy(policy.to_json(), app.bench.instance)
+    app.let(*GRANTS, target="**:*")
     app.push(signed(sink()))
     app.push(sink("block", when="1 == 2"))
     assert app.reason.endswith(NOT_SIGNED)
 
 
+def test_a_policy_lets_a_server_block_where_the_signed_word_watches(app) -> None:
+    watch = signed(sink("watch"))
+    app.push(watch)
+    app.let("raise")
+    app.push(sink("block"))
+    assert app.mode == "watch"
+    assert "the policy grants raise and not block" in app.reason
+    app.let("block")
+    app.push(sink("block"))
+    assert app.mode == "block"
+    assert protection.blocks
+    assert "kept" not in app.reason
+
+
+@pytest.mark.parametrize(
+    "successor",
+    [None, sink("watch"), sink("off"), sink("block", when="1 == 2"),
+     sink("block", scope={"app": "till"}), sink("block", target="shop_kept:other")],
+)  # fmt: skip
+def test_what_was_raised_goes_back_to_the_signed_word_and_no_lower(
+    app, successor
+) -> None:
+    watch = signed(sink("watch"))
+    app.push(watch)
+    app.let("block")
+    app.push(sink("block"))
+    app.push(*([] if successor is None else [successor]))
+    assert app.bench.probes.in_force() == {"p": watch}
+    assert app.reason.startswith("installed at 1 place; kept: the push that re")
+    app.push(sink("block"))
+    assert app.mode == "block"
+
+
+def test_what_was_raised_goes_back_when_the_policy_ends(app, monkeypatch) -> None:
+    watch = signed(sink("watch"), valid_s=600.0)
+    app.push(watch)
+    app.let("block", valid_s=60.0)
+    app.push(sink("block"))
+    later = originals.time_ns() + 61 * 10**9
+    monkeypatch.setattr(originals, "time_ns", lambda: later)
+    app.bench.probes.tick()
+    app.push(sink("block"))
+    assert app.bench.probes.in_force() == {"p": watch}
+    assert "the policy has expired" in app.reason
+
+
+def test_nothing_is_raised_against_the_ceiling_and_nothing_lowered_by_it(app) -> None:
+    app.allowed = "observe"
+    app.keeping = Keeping(app.trust, app.allowed)
+    app.push(signed(sink("watch")))
+    app.let("block")
+    app.push(sink("block"))
+    assert app.mode == "watch"
+    assert app.bench.state == "installed"
+    assert "REMORA_ALLOW is 'observe'" in app.reason
+
+
+def test_where_the_policy_does_not_reach_the_signed_word_goes_on(app, load) -> None:
+    execute = sys.modules["shop_kept"].execute
+    refund = load("shop_refund", TEXT).execute
+    both = ["shop_kept:execute", "shop_refund:execute"]
+    app.push(signed(sink("watch", target=both)))
+    app.let("block", target="shop_kept:*")
+    app.push(sink("block", target=both))
+    assert app.bench.status().site_count == 2
+    request = RequestContext()
+    request.source = {"QUERY_STRING": "q=' OR 1=1 --"}
+    serve_request(request)
+    try:
+        # made here, as an app makes it: a constant of the code would pass
+        statement = "SELECT 1 WHERE name = '{}'".format(*["' OR 1=1 --"])
+        assert refund(statement) == statement
+        with pytest.raises(Blocked):
+            execute(statement)
+    finally:
+        serve_request(None)
+    told = [(r["site"], r["mode"]) for r in app.bench.records]
+    assert told == [("shop_refund:execute", "watch"), ("shop_kept:execute", "block")]
+
+
 def test_no_order_of_pushes_lowers_it_below_the_last_signed_word(app) -> None:
     """Every sequence of three pushes a server may make of what it has seen so far."""
     words = [signed(sink()), signed(sink("watch")), signed(sink("block"))]
-    seen = [*words, None, sink("watch"), sink("off")]
+    seen = [*words, None, sink("watch"), sink("off"), sink("block")]
     for pushes in itertools.product(seen, repeat=3):
         app.bench.probes.clear()
         app.trust = Trust([public_text(KEY)], app.put, Diagnostics("off"))
-        app.keeping = Keeping(app.trust)
+        app.keeping = Keeping(app.trust, "act")
+        app.let("block")
         last = -1
         for each in pushes:
             app.push(*([] if each is None else [each]))

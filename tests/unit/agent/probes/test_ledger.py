@@ -10,7 +10,8 @@ import time
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from remora.agent.probes.ledger import FILE_BYTES, NUMBERS_LIMIT, Ledger
+from remora.agent.probes.ledger import NUMBERS_LIMIT, Ledger
+from remora.agent.probes.state_file import FILE_BYTES
 from remora.agent.probes.trust import Trust
 from remora.cli.signing import public_text, sign_all, sign_one_policy
 from remora.protocol import Instance, parse_probe
@@ -36,24 +37,29 @@ def write(path: str, data: bytes, mode: int = 0o600) -> None:
     os.chmod(path, mode)
 
 
+def accept(ledger: Ledger, name: str, number: int) -> None:
+    ledger.accept(name, number)
+    ledger.save()
+
+
 def test_numbers_survive_in_a_file_of_our_own(path, heard) -> None:
     before = os.umask(0)
     try:
-        Ledger(path, heard).accept("p", 7)
+        accept(Ledger(path, heard), "p", 7)
     finally:
         os.umask(before)
     assert mode_of(path) == 0o600
     later = Ledger(path, heard)
     assert (later.highest("p"), later.highest("q"), later.complaint) == (7, 0, "")
-    later.accept("p", 5)
+    accept(later, "p", 5)
     assert Ledger(path, heard).highest("p") == 7
 
 
 def test_processes_that_share_the_file_lose_nothing_of_each_other(path, heard) -> None:
     one, other = Ledger(path, heard), Ledger(path, heard)
-    one.accept("p", 7)
-    other.accept("q", 8)
-    one.accept("p", 9)
+    accept(one, "p", 7)
+    accept(other, "q", 8)
+    accept(one, "p", 9)
     third = Ledger(path, heard)
     assert [third.highest(name) for name in "pq"] == [9, 8]
     assert os.listdir(os.path.dirname(path)) == ["remora.state"]
@@ -61,7 +67,7 @@ def test_processes_that_share_the_file_lose_nothing_of_each_other(path, heard) -
 
 def test_without_a_file_numbers_live_in_memory(heard) -> None:
     ledger = Ledger("", heard)
-    ledger.accept("p", 7)
+    accept(ledger, "p", 7)
     assert ledger.highest("p") == 7
 
 
@@ -69,7 +75,7 @@ def test_the_file_stays_small(path, heard) -> None:
     write(path, json.dumps({"state": 1, "numbers": {"old": 1}}).encode())
     ledger = Ledger(path, heard)
     ledger._numbers |= {f"p{n}": n + 2 for n in range(NUMBERS_LIMIT)}
-    ledger.accept("new", 10**6)
+    accept(ledger, "new", 10**6)
     later = Ledger(path, heard)
     assert later.complaint == ""
     assert (later.highest("new"), later.highest("old")) == (10**6, 0)
@@ -97,7 +103,7 @@ def test_a_file_that_says_something_else_is_refused_and_left_as_it_is(
     ledger = Ledger(path, heard)
     assert "cannot be trusted" in ledger.complaint
     assert path in heard.lines[0]
-    ledger.accept("p", 7)
+    accept(ledger, "p", 7)
     with open(path, "rb") as file:
         assert file.read() == data
 
@@ -123,8 +129,8 @@ def test_a_file_that_cannot_be_written_is_said_and_memory_holds(
     heard, tmp_path
 ) -> None:
     ledger = Ledger(str(tmp_path / "no" / "folder"), heard)
-    ledger.accept("p", 7)
-    ledger.accept("p", 8)
+    accept(ledger, "p", 7)
+    accept(ledger, "p", 8)
     assert ledger.highest("p") == 8
     assert ledger.complaint == ""
     assert "cannot be written" in heard.lines[0]
@@ -137,7 +143,7 @@ class Process:
         self.trust = Trust([public_text(KEY)], lambda *_: True, heard, path)
 
     def reason(self, probe) -> str:
-        return self.trust.refusal(probe, HERE)
+        return self.trust.refuse_all([probe], HERE).get(probe.id, "")
 
 
 def sign(table=FIX):

@@ -74,7 +74,7 @@ class Court:
         probe = parse_probe(table)
         refused = self.trust.refuse_all([probe], self.bench.instance)
         self.bench.states.clear()
-        self.bench.probes.add([probe], "act", refused, self.trust.terms([probe]))
+        self.bench.probes.add([probe], "act", refused, self.trust.terms([probe], {}))
         return self.bench.status()
 
 
@@ -226,7 +226,7 @@ def test_a_signed_probe_stands_on_its_own_signature(court, shop) -> None:
     table = {"id": "p", "target": "shop_policy:root", "override": {"return": "0"}}
     probes = sign_all([parse_probe(table)], KEY, 60.0)
     assert court.trust.refuse_all(probes, court.bench.instance) == {}
-    assert court.trust.terms(probes) == {}
+    assert court.trust.terms(probes, {}) == {}
 
 
 def test_what_stands_on_a_policy_ends_with_it(court, shop, monkeypatch) -> None:
@@ -342,9 +342,9 @@ def test_a_request_of_the_server_s_making_needs_trust(court, shop) -> None:
 
 def test_a_policy_of_block_lists_alone_needs_no_target(court) -> None:
     policy = sign_one_policy(parse_policy({"unsigned": ["refuse"]}), KEY, 60.0)
-    assert court.trust.against_blocks().startswith("it has a REMORA_PUBLIC_KEY and no")
+    assert court.trust.against("refuse").startswith("it has a REMORA_PUBLIC_KEY and no")
     assert court.accept(policy.to_json())
-    assert court.trust.against_blocks() == ""
+    assert court.trust.against("refuse") == ""
     for granted in (["raise"], [], ["refuse", "raise"]):
         with pytest.raises(RemoraError, match="policy has no target"):
             parse_policy({"unsigned": granted})
@@ -354,12 +354,12 @@ def test_block_lists_are_taken_as_long_as_a_policy_grants_them(
     court, monkeypatch
 ) -> None:
     court.accept(signed(unsigned=["raise"]))
-    assert "grants raise and not refuse" in court.trust.against_blocks()
+    assert "grants raise and not refuse" in court.trust.against("refuse")
     before = originals.time_ns()
     court.accept(signed(unsigned=["refuse"], valid_s=60.0))
-    assert court.trust.against_blocks() == ""
+    assert court.trust.against("refuse") == ""
     later = before + 61 * 10**9
     assert not court.trust.ends_between(before, before + 10**9)
     assert court.trust.ends_between(before, later)
     monkeypatch.setattr(originals, "time_ns", lambda: later)
-    assert "has expired" in court.trust.against_blocks()
+    assert "has expired" in court.trust.against("refuse")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
+import contextvars
 import sqlite3
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -515,3 +518,105 @@ def test_a_command_that_was_one_argument_is_not_taken_for_a_line(bench, driver, 
     line = ["sh", "-c", made("grep bob file")]
     ask("q=1", lambda: driver.send(line))
     assert not ask("q=bob file", lambda: driver.send(line)).condemned
+
+
+WRITTEN = """
+    def first(driver):
+        return driver.execute("SELECT a FROM b")
+
+    def chosen(driver, text):
+        return driver.execute(text)
+
+    def send(driver):
+        return driver.send("SELECT c FROM d")
+
+    def slash(driver):
+        return driver.execute("/")
+"""
+
+
+@pytest.fixture
+def written(load):
+    return load("shop_written", WRITTEN)
+
+
+def test_a_statement_that_the_caller_has_written_reads_nothing_of_a_request(
+    bench, driver, ask, written
+):
+    guard(bench, "shop_driver:Driver.execute", "query")
+    cursor = driver.Driver()
+    ask("q=x", lambda: written.first(cursor))
+    request = ask(QUERY, lambda: written.first(cursor))
+    assert request._inputs is None
+    assert bench.status().firings == 2
+
+
+def test_the_same_text_from_elsewhere_is_judged(bench, driver, ask, written):
+    """What is remembered is an object in the code that calls, and no text."""
+    guard(bench, "shop_driver:Driver.execute", "query")
+    cursor = driver.Driver()
+    for _ in range(2):
+        ask("q=x", lambda: written.first(cursor))
+    constant = written.first.__code__.co_consts[1]
+    equal = "".join(list(constant))
+    for text in (equal, constant):
+        # another function may get the very object by interning what was sent
+        with pytest.raises(remora.Blocked):
+            ask(f"q={constant}", lambda text=text: written.chosen(cursor, text))
+
+
+def test_a_single_character_is_not_known_by_its_identity(bench, driver, ask, written):
+    """It is one object wherever it comes from."""
+    guard(bench, "shop_driver:Driver.execute", "query")
+    cursor = driver.Driver()
+    for _ in range(2):
+        request = ask("q=x", lambda: written.slash(cursor))
+    assert request._inputs is not None
+
+
+def test_a_condemned_request_gets_no_written_statement_either(
+    bench, driver, ask, written
+):
+    guard(bench, "shop_driver:Driver.execute", "query")
+    cursor = driver.Driver()
+    for _ in range(2):
+        ask("q=x", lambda: written.first(cursor))
+
+    def go_on():
+        with pytest.raises(remora.Blocked):
+            cursor.execute(statement(ATTACK))
+        written.first(cursor)
+
+    with pytest.raises(remora.Blocked):
+        ask(QUERY, go_on)
+
+
+def test_a_written_statement_notes_what_is_stored(
+    bench, driver, ask, written, monkeypatch
+):
+    guard(bench, "shop_driver:Driver.execute", "query")
+    cursor, seen = driver.Driver(), []
+
+    class Stored:
+        def store(self, request, statement, inputs):
+            seen.append(statement)
+
+    ask("q=x", lambda: written.first(cursor))
+    monkeypatch.setattr(protection, "stored", Stored())
+    ask("q=x", lambda: written.first(cursor))
+    assert seen == ["SELECT a FROM b"]
+
+
+def test_a_sink_that_is_all_that_a_thread_runs_is_judged(bench, driver, ask, written):
+    """There is no frame of a caller to look at."""
+    guard(bench, "shop_driver:send", "statement")
+    sent = written.send.__code__.co_consts[1]
+    ended = threading.Event()
+    for _ in range(2):
+        ask("q=x", lambda: written.send(driver))
+    run = ask("q=x", contextvars.copy_context).state.run
+    driver.ran = SimpleNamespace(append=lambda _: ended.set())
+    _thread.start_new_thread(run, (driver.send, sent))
+    assert ended.wait(10)
+    assert bench.status().errors == 0
+    assert bench.status().firings == 3

@@ -198,8 +198,9 @@ def without_a_signature(bench, shop, clock):
     probe = parse_probe(table | {"protect": sink})
     bench.probes.add([probe])
     trust = SimpleNamespace(vouches_for=lambda _: True, report=lambda *_: None)
-    kept = Keeping(trust).choose(bench.probes.in_force(), [], bench.instance)
-    bench.probes.keep(kept)
+    keeping = Keeping(trust, "act")
+    in_force = bench.probes.in_force()
+    bench.probes.keep(keeping.choose(in_force, [], bench.instance).kept)
 
 
 SCENES = {

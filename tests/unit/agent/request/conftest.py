@@ -5,13 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from remora.agent.actions import Firings, Limiter
-from remora.agent.capture import SecretNames
-from remora.agent.diagnostics import Diagnostics
-from remora.agent.hooks import HookTable
-from remora.agent.modules import ModuleStore
 from remora.agent.probes import Probes
 from remora.agent.request import context, serve_request
-from remora.protocol import Instance, Limit, parse_probe
+from remora.protocol import Limit, parse_probe
 
 
 @pytest.fixture(autouse=True)
@@ -22,24 +18,6 @@ def no_request() -> Iterator[None]:
     yield
     serve_request(None)
     context._user.set(None)
-
-
-@pytest.fixture
-def probes() -> Iterator[Probes]:
-    store = ModuleStore(Diagnostics("off"))
-    store.start()
-    instance = Instance("i", "app", "dev", "0", "host", 1, 0, 0, "CPython", "0")
-    probes = Probes(
-        store,
-        HookTable(),
-        lambda *_: True,
-        SecretNames(()),
-        lambda: instance,
-        lambda: None,
-    )
-    yield probes
-    probes.clear()
-    store.stop()
 
 
 @pytest.fixture

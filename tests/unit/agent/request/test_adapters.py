@@ -4,12 +4,16 @@ import pytest
 
 from remora.agent.request import (
     RequestContext,
+    UnreadContext,
     expanded_request,
     from_environ,
     from_scope,
     from_values,
+    known_request,
     serve_request,
+    take_environ,
 )
+from remora.expression import MISSING
 
 ENVIRON = {
     "REQUEST_METHOD": "POST",
@@ -129,3 +133,84 @@ def test_no_code_of_the_app_runs(context, exploding) -> None:
     expanded_request()
     assert context.headers == {}
     from_scope(context, {"type": odd})
+
+
+def opened(**said):
+    """A context whose opening counts how often it is read."""
+    reads = []
+
+    def collect(*values):
+        reads.append(values)
+        return tuple(said.values())
+
+    return UnreadContext((tuple(said), collect, (1, 2))), reads
+
+
+def test_an_opening_is_read_when_somebody_asks_and_then_once() -> None:
+    context, reads = opened(method="GET", path="/x", client="192.0.2.1", query="a=b")
+    assert not reads
+    assert (context.path, context.method, context.client) == ("/x", "GET", "192.0.2.1")
+    assert context.raw_query == "a=b"
+    assert context.raw_headers is None
+    assert reads == [(1, 2)]
+    assert type(context) is RequestContext
+
+
+def test_what_an_opening_does_not_have_is_none() -> None:
+    context, _ = opened(method=MISSING, path=7, query=MISSING)
+    assert (context.method, context.path, context.raw_query) == (None, None, None)
+
+
+def test_an_environ_is_above_what_the_opening_says() -> None:
+    context, reads = opened(method="GET", path="/x")
+    take_environ(context, {"REQUEST_METHOD": "POST", "PATH_INFO": "/y"})
+    assert type(context) is UnreadContext
+    assert (context.method, context.path) == ("POST", "/y")
+    assert not reads
+
+
+def test_what_middlewares_write_over_an_environ_is_not_its_opening() -> None:
+    """A mount cuts the path, and a proxy's middleware writes another address."""
+    context, _ = opened()
+    environ = {"REMOTE_ADDR": "192.0.2.1", "PATH_INFO": "/shop/x' OR 1=1"}
+    take_environ(context, environ)
+    environ |= {"REMOTE_ADDR": "203.0.113.9", "PATH_INFO": "/"}
+    assert (context.path, context.client) == ("/shop/x' OR 1=1", "192.0.2.1")
+
+
+def test_a_path_with_its_query_gives_both() -> None:
+    context, _ = opened(path="/x?a=b")
+    assert (context.path, context.raw_query) == ("/x", "a=b")
+
+
+def test_a_request_without_an_opening_is_read_from_its_environ() -> None:
+    context, _ = opened()
+    take_environ(context, {"REQUEST_METHOD": "POST", "PATH_INFO": "/y"})
+    assert context.path == "/y"
+    take_environ(context, {"REQUEST_METHOD": "PUT", "PATH_INFO": "/z"})
+    assert context.path == "/z"
+
+
+def test_other_names_are_no_attributes_of_an_unread_request() -> None:
+    context, reads = opened(path="/x")
+    with pytest.raises(AttributeError, match="colour"):
+        _ = context.colour
+    assert not reads
+
+
+def test_an_expression_finds_an_unread_request_read() -> None:
+    context, _ = opened(path="/x", query="a=b")
+    serve_request(context)
+    assert type(expanded_request()) is RequestContext
+    assert expanded_request().query == {"a": "b"}
+
+
+def test_a_record_of_an_unread_request_is_made_of_what_it_said_then() -> None:
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/then"}
+    context, _ = opened()
+    take_environ(context, environ)
+    serve_request(context)
+    recorded = known_request()
+    environ["PATH_INFO"] = "/later"
+    assert recorded is context
+    assert recorded.path == "/then"

@@ -20,6 +20,7 @@ from remora.agent.request import (
     from_environ,
     from_scope,
     serve_request,
+    unseen,
 )
 from remora.agent.request.edge import AsgiApplication, WsgiApplication, WsgiEdge
 from remora.errors import Blocked
@@ -529,15 +530,30 @@ def test_what_stands_before_an_app_is_taken_away_again(serve, protection) -> Non
 
 def test_an_app_whose_requests_are_not_seen_is_called_unprotected(protection) -> None:
     protection.begin_anew()
-    protection.note_outside()
+    protection.outside += 1
     assert protection.complaint == ""
-    for _ in range(context.OUTSIDE_ALLOWED):
-        protection.note_outside()
-    assert "unprotected" in protection.complaint
+    for _ in range(unseen.OUTSIDE_ALLOWED):
+        protection.outside += 1
+    said = protection.complaint
+    assert "unprotected" in said
+    protection.outside += 1
+    assert protection.complaint == said, "or each look would be told anew"
     protection.requests += 1
     assert protection.complaint == ""
     protection.begin_anew()
     assert protection.complaint == ""
+
+
+def test_a_server_that_is_known_not_to_be_seen_is_named_early(
+    protection, monkeypatch
+) -> None:
+    protection.begin_anew()
+    for _ in range(context.OUTSIDE_FEW):
+        protection.outside += 1
+    assert protection.complaint == ""
+    monkeypatch.setitem(sys.modules, "robyn", ModuleType("robyn"))
+    assert "remora sees none of Robyn" in protection.complaint
+    protection.begin_anew()
 
 
 def test_a_server_that_says_no_to_the_head_is_heard() -> None:

@@ -14,7 +14,8 @@ JUDGES = {"sql": sql.judge, "path": path.judge, "shell": shell.judge, "url": url
 PIECES = st.sampled_from(
     ["a", "b1", "id", "'", '"', " ", "/", "..", "../", "=", ";", "&", "%27", "%2e", "+",
      "--", "OR 1=1", "é", "İ", "ß", "Σ", "K", "&lt;", "JyBPUiAxPTE=", "http://", "-x",
-     "10", "\\", "$(id)", "|", "\x00", ",", "file:", "%c3%a9", "%00", "."]
+     "10", "|", "<b>", "{", '":"', "%25", "  ", "\n", "?", "YTsgaWQ=", "\\u0027",
+     "\\", "$(id)", "|", "\x00", ",", "file:", "%c3%a9", "%00", "."]
 )  # fmt: skip
 TEXT = st.lists(PIECES, max_size=5).map("".join)
 CASES = st.sampled_from([str, str.lower, str.upper, str.strip])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -217,6 +218,56 @@ def test_query_path_headers_and_cookies_give_inputs() -> None:
     assert where(context, "one'") == ("cookie", "plain")
     assert where(context, "tw'o") == ("cookie", "quoted")
     assert where(context, "us'er") == where(context, "pa'ss")
+
+
+def encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+JWT = f"{encoded({'alg': 'none'})}.{encoded({'sub': ATTACK})}.c2ln"
+HOLDERS = {
+    "json": json.dumps({"name": ATTACK}),
+    "json in json": json.dumps({"a": json.dumps({"name": ATTACK})}),
+    "escaped json": json.dumps([ATTACK]).replace("'", "\\u0027"),
+    "json in base64": encoded({"name": ATTACK}),
+    "list in base64": encoded([ATTACK]),
+    "token": JWT,
+    "commas": f"1,{ATTACK},2",
+    "blanks behind commas": f"1, {ATTACK}, 2",
+    "semicolons": f"1;{ATTACK}",
+    "bars": f"a|{ATTACK}",
+    "lines": f"a\n{ATTACK}",
+    "json in a list": "1|" + json.dumps({"name": ATTACK}),
+    "url": f"/next?to={quote(ATTACK)}#x",
+}
+"""Values that an app reads on in."""
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_what_a_value_holds_is_input_of_its_source(name) -> None:
+    value = HOLDERS[name]
+    context = context_of(QUERY_STRING=f"filter={quote(value)}")
+    assert where(context)[0] == "query"
+    cookie = context_of(HTTP_COOKIE=f"a=1; filter={value}")
+    if not set(";\n") & set(value) and "url" not in name:
+        assert where(cookie)[0] == "cookie"
+    body = json.dumps({"filter": value}).encode()
+    assert where(context_of(body, "application/json"))[0] == "json"
+
+
+def test_the_token_of_an_account_is_read() -> None:
+    assert where(context_of(HTTP_AUTHORIZATION=f"Bearer {JWT}"))[0] == "header"
+
+
+def test_texts_that_look_like_documents_do_no_harm() -> None:
+    for odd in ("{" * 5000, "eyJ" * 5000, "[" * 60_000, '{"a":' * 900, "?=" * 3000):
+        context_of(QUERY_STRING="t=" + quote(odd)).inputs().named("x")
+
+
+def test_a_question_mark_in_a_path_hides_nothing_behind_it() -> None:
+    """A client writes it as %3F; what the app is given is the decoded path."""
+    context = context_of(PATH_INFO=f"/find/a?{ATTACK}")
+    assert where(context, f"a?{ATTACK}") == ("path", "")
 
 
 def test_an_asgi_scope_gives_the_same() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import html
+import json
 import os
 import sqlite3
 
@@ -56,6 +58,36 @@ def test_reading_stores_nothing(table) -> None:
 def test_the_forms_that_apps_give_a_text_are_known_as_well(table) -> None:
     send(table, f"  {ATTACK} ", "y'+OR+'2'='2")
     assert len(met(table, [(ATTACK, "y' OR '2'='2")])) == 2
+
+
+CHANGED = [
+    ATTACK.upper(),
+    f"  {ATTACK}\n",
+    ATTACK.replace(" ", "  "),
+    html.escape(ATTACK),
+    html.escape(ATTACK).replace("&#x27;", "&#39;"),
+    json.dumps({"name": ATTACK, "age": 7}),
+    json.dumps([{"deep": {"er": [ATTACK]}}]),
+    json.dumps(ATTACK),
+]
+"""What apps make of a text before they store it, and read again."""
+
+
+@pytest.mark.parametrize("changed", CHANGED)
+def test_a_text_is_known_as_apps_change_it_before_they_store_it(table, changed) -> None:
+    send(table, ATTACK)
+    assert set(met(table, [(1, changed)]).values()) == {"address:10.0.0.1"}
+
+
+def test_texts_that_look_like_json_cost_no_more_than_a_bound(table, monkeypatch):
+    send(table, ATTACK)
+    parsed = []
+    monkeypatch.setattr(stored.json, "loads", parsed.append)
+    texts = ["[" + "1," * 30_000] * 50
+    met(table, [tuple(texts)])
+    assert sum(map(len, parsed)) <= stored.JSON_LIMIT
+    monkeypatch.undo()
+    assert met(table, ["[" * 100_000, "{", '"x', f'["{ATTACK}"']) == {}
 
 
 def test_words_and_articles_are_not_kept(table) -> None:

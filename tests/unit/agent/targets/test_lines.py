@@ -140,13 +140,13 @@ def test_a_file_with_no_function_has_no_line_that_could_run(load, meet):
 def test_several_files_are_refused_with_the_list(load, meet):
     files = [
         os.path.realpath(load(name, "def f():\n    pass\n").__file__)
-        for name in ("shop_l.a.models", "shop_l.b.models")
+        for name in ("shop_l.a.shop_models", "shop_l.b.shop_models")
     ]
-    assert meet("models.py:2").sentence == (
-        "failed: models.py means several files, write more of the path: "
+    assert meet("shop_models.py:2").sentence == (
+        "failed: shop_models.py means several files, write more of the path: "
         + ", ".join(sorted(files))
     )
-    assert meet("b/models.py:2").state is ResolutionState.RESOLVED
+    assert meet("b/shop_models.py:2").state is ResolutionState.RESOLVED
 
 
 def test_one_file_under_two_names_has_the_line_twice(module, meet, monkeypatch):

@@ -3,8 +3,9 @@
 import asyncio
 
 import httpx
-from fuzzed import always_the_same, fuzzed
+from fuzzed import PLACES, at_each_place, fuzzed_at
 from hypothesis import given
+from hypothesis import strategies as st
 
 from remora.protocol import parse_probe
 from remora.server import ServerSettings, create_app
@@ -39,13 +40,14 @@ def test_the_server_takes_a_probe_whole_or_says_why_not(tmp_path) -> None:
             headers={"Authorization": f"Bearer {token}"},
         )
 
-        @given(table=fuzzed())
-        @always_the_same
-        def try_one(table) -> None:
-            runner.run(try_probe(client, table))
+        @given(data=st.data())
+        @at_each_place
+        def try_all(data) -> None:
+            for place in PLACES:
+                runner.run(try_probe(client, data.draw(fuzzed_at(place))))
 
         try:
-            try_one()
+            try_all()
         finally:
             runner.run(client.aclose())
             runner.run(lifespan.__aexit__(None, None, None))

@@ -13,6 +13,7 @@ PACK = {
     "flaws": [{"probe": "psycopg", "state": "partly", "reason": "one is not reached"}],
     "places": 6,
     "checks": 70,
+    "not_made": {"the check failed": 3},
 }
 FRAME = {"file": "/srv/shop.py", "function": "find", "line": 7, "own": True}
 FRAME["source"] = "    run(text)"
@@ -56,6 +57,23 @@ async def send_attack(client, batch=1, **changes):
     body = {"batch": f"{batch:032x}", "instance": f"{1:032x}", "sent": 1}
     answer = await client.tell("records", {**body, "records": [record], "drops": {}})
     assert answer.status_code == 200, answer.text
+
+
+def test_a_rule_for_an_environment_reaches_no_other(on_server):
+    async def body(client):
+        await client.register(1, env="prod")
+        await client.register(2, env="staging")
+        made = await set_rule(client, app="shop", env="staging", detector="sql")
+        assert made["env"] == "staging"
+        everywhere = await set_rule(client, app="shop", detector="sql")
+        ids = {made["id"], everywhere["id"]}
+        assert len(ids) == 2, "one does not take the place of the other"
+        assert {rule["id"] for rule in await pushed(client, 2)} == ids
+        assert [rule["id"] for rule in await pushed(client, 1)] == [everywhere["id"]]
+        said = (await get(client, "rules"))["rules"]
+        assert [rule["instances"] for rule in said] == [1, 2]
+
+    on_server(body)
 
 
 def test_a_rule_reaches_the_instances_of_its_app_and_goes_again(on_server):
@@ -217,11 +235,13 @@ def test_protection_is_put_together_by_app(on_server):
             "app": "shop",
             "instances": 3,
             "guarded": 2,
+            "unreported": 1,
             "unprotected": 1,
             "complaints": ["unprotected: no request was seen"],
         }
         assert (pack["modes"], pack["guarded"]) == ({"block": 2}, ["sqlite3"])
         assert (pack["waiting"], pack["checks"]) == (["asyncpg"], 140)
+        assert pack["not_made"] == {"the check failed": 6}
         flaw = {"probe": "psycopg", "reason": "one is not reached", "instances": 2}
         assert pack["flaws"] == [flaw]
         rows = (await get(client, "instances"))["instances"]
@@ -230,6 +250,7 @@ def test_protection_is_put_together_by_app(on_server):
         lines = (await client.get("/metrics")).text.splitlines()
         assert 'remora_guarded{detector="sql",mode="block"} 2' in lines
         assert "remora_unprotected_instances 1" in lines
+        assert 'remora_checks_not_made{detector="sql"} 6' in lines
         assert (await get(client, "protection?app=blog"))["apps"] == []
 
     on_server(body)

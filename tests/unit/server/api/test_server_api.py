@@ -120,6 +120,26 @@ def test_goodbye_makes_an_instance_gone_until_it_listens_again(on_server):
     on_server(body)
 
 
+def test_a_process_that_became_another_program_is_one_instance(on_server):
+    """As after `jupyter server`, whose process executes another command."""
+
+    async def body(client):
+        async def states():
+            listed = (await client.ask("GET", "instances")).json()["instances"]
+            return {each["id"][-1]: each["state"] for each in listed}
+
+        await client.register(1)
+        await client.register(2, pid=1)
+        assert await states() == {"1": "gone", "2": "connected"}
+        await client.register(3, pid=1, container="other")
+        assert (await states())["2"] == "connected"
+        with client.operations.hub.connected(f"{2:032x}", takes_queries=False):
+            await client.register(4, pid=1)
+            assert (await states())["2"] == "connected"
+
+    on_server(body)
+
+
 def test_unknown_instance_is_told_to_register(on_server):
     async def body(client):
         for path, message in (
@@ -183,7 +203,7 @@ def test_reader_may_look_and_not_touch(on_server):
             refused(
                 await client.ask(method, path, message, **eyes), 403, "token-refused"
             )
-        assert (await client.ask("GET", "probes")).json() == {"probes": []}
+        assert (await client.ask("GET", "probes")).json()["probes"] == []
 
     on_server(body)
 
@@ -248,7 +268,7 @@ def test_probe_is_added_shown_replaced_and_removed_with_its_audit(on_server):
 def test_malformed_probe_is_refused_and_nothing_is_kept(on_server, probe, slug):
     async def body(client):
         refused(await client.ask("POST", "probes", {"probe": probe}), 400, slug)
-        assert (await client.ask("GET", "probes")).json() == {"probes": []}
+        assert (await client.ask("GET", "probes")).json()["probes"] == []
         assert len((await client.ask("GET", "audit")).json()["entries"]) == 2
 
     on_server(body)
@@ -461,6 +481,59 @@ def test_status_of_an_earlier_version_or_a_removed_probe_is_let_go(on_server):
         said = {"instance": ID, "revision": old, "statuses": late}
         assert (await client.tell("statuses", said)).status_code == 204
         assert (await client.ask("GET", "probes/p")).json()["statuses"] == []
+
+    on_server(body)
+
+
+KEPT = {"sites": [{"site": "shop.db:run"}], "kept": "the push that removes it is not"}
+
+
+def test_what_instances_keep_against_this_server_is_listed(on_server):
+    async def body(client):
+        async def say(number, *statuses):
+            known = f"{number:032x}"
+            said = {"instance": known, "revision": 2**50, "statuses": list(statuses)}
+            assert (await client.tell("statuses", said)).status_code == 204
+
+        async def kept():
+            rows = (await client.ask("GET", "probes")).json()["kept"]
+            return {row["id"]: row["instances"] for row in rows}
+
+        await client.register(1)
+        await client.register(2)
+        await say(1, status(probe="guard", **KEPT), status(probe="from-a-file"))
+        await say(2, status(probe="guard", **KEPT))
+        await say(2, status(probe="ended", state="failed", **KEPT))
+        (row,) = (await client.ask("GET", "probes")).json()["kept"]
+        assert (row["id"], row["instances"], row["apps"]) == ("guard", 2, ["shop"])
+        assert (row["site"], row["reason"]) == ("shop.db:run", KEPT["kept"])
+        sentence = refused(
+            await client.ask("GET", "probes/guard"), 404, "unknown-probe"
+        )
+        assert "2 instances keep it" in sentence
+        assert "`remora probe remove guard --key FILE`" in sentence
+        # it goes with the word of the instance, with the instance, with a new probe
+        await say(1, status(probe="guard", state="removed"))
+        assert await kept() == {"guard": 1}
+        await client.tell("goodbye", {"instance": f"{2:032x}", "reason": "ends"})
+        assert await kept() == {}
+        await say(1, status(probe="guard", **KEPT))
+        await client.ask("POST", "probes", {"probe": PROBE | {"id": "guard"}})
+        assert await kept() == {}
+        assert (await client.ask("GET", "probes/guard")).status_code == 200
+
+    on_server(body)
+
+
+def test_what_an_instance_says_before_it_has_heard_of_a_removal_is_not_kept(on_server):
+    async def body(client):
+        await client.register()
+        await client.ask("POST", "probes", {"probe": PROBE})
+        before = (await client.poll(0)).json()["revision"]
+        await client.ask("DELETE", "probes/p")
+        late = {"instance": ID, "revision": before, "statuses": [status(**KEPT)]}
+        assert (await client.tell("statuses", late)).status_code == 204
+        assert (await client.ask("GET", "probes")).json()["kept"] == []
 
     on_server(body)
 

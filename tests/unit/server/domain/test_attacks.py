@@ -4,7 +4,7 @@ import ipaddress
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from remora.errors import WireError
@@ -73,11 +73,13 @@ def test_whatever_an_agent_says_is_read_and_bounded(record):
     assert parsed(body)[2] == attack
 
 
-@given(JSON)
-def test_a_record_without_its_essentials_is_refused(value):
-    record = {"kind": "attack", "time": 1, "detector": value, "mode": value}
-    with pytest.raises(WireError):
-        parsed(record)
+@given(JSON, st.sampled_from(["detector", "mode", "blocked"]))
+@example([], "mode")
+def test_a_record_without_its_essentials_is_refused(value, key):
+    whole = {"detector": "sql", "mode": "watch", "blocked": False}
+    assume(not isinstance(value, bool | str))
+    with pytest.raises(WireError, match=key):
+        parsed({"kind": "attack", "time": 1, **whole, key: value})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The pages of attacks and of those who attack, without a socket."""
 
 import re
+import time
 
 import pytest
 
@@ -74,6 +75,15 @@ def test_before_the_first_attack_the_pages_say_what_is_needed(site):
     site.page("/vulnerabilities/none", 404)
     site.page("/users/one?actor=user:nobody", 404)
     assert site.client.get("/attacks?since=soon").status_code == 400
+
+
+def test_a_line_that_is_under_attack_needs_attention_for_a_day(attacked):
+    assert "nobody has attacked for a day" in attacked.page("/")
+    attacked.send(attack(time=time.time_ns()))
+    html = attacked.page("/")
+    assert "Lines under attack" in html
+    assert "db.execute(query)" in html
+    assert "nobody has attacked" not in html
 
 
 def test_attacks_are_listed_by_the_line_to_mend(attacked):

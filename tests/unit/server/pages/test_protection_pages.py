@@ -15,6 +15,7 @@ PACK = {
     "flaws": [{"probe": HOSTILE, "state": "partly", "reason": HOSTILE}],
     "places": 6,
     "checks": 70,
+    "not_made": {HOSTILE: 3},
 }
 
 
@@ -49,6 +50,18 @@ def rules(site):
     return site.client.app.state.operations.rules.all()
 
 
+def test_what_sleeps_but_for_rules_and_what_is_not_known_yet_is_called_so(site):
+    site.sign_in()
+    site.register()
+    site.register(2)
+    assert "2 of them have not said yet" in site.page("/protection")
+    assert "not known yet" in site.page("/instances")
+    say(site, packs=[PACK | {"mode": "off", "flaws": []}])
+    html = site.page("/protection")
+    assert "off but for rules" in html
+    assert "1 of them have not said yet" in html
+
+
 def test_what_is_guarded_is_shown_by_app_and_hostile_names_are_text(guarded):
     html = guarded.page("/protection")
     assert "1 of 1 instances guarded" in html
@@ -61,6 +74,7 @@ def test_what_is_guarded_is_shown_by_app_and_hostile_names_are_text(guarded):
 def test_an_app_whose_requests_are_not_seen_is_unprotected(guarded):
     say(guarded, complaint="unprotected: no request was seen")
     assert "no request was seen" in guarded.page("/protection")
+    assert "no request was seen" in guarded.page("/")
     assert "unprotected" in guarded.page("/instances")
 
 

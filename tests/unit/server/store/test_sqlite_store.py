@@ -202,6 +202,110 @@ def test_statuses_go_with_their_probe(store):
     assert run(store.probes.all()) == []
 
 
+def a_status(firings=0):
+    return Status("p", State.INSTALLED, "", firings=firings)
+
+
+class Writes:
+    """Counts the transactions, tells of the first, and holds them until `go_on`."""
+
+    def __init__(self, store, monkeypatch):
+        self.count = 0
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self._write = store.probes._database.write
+        monkeypatch.setattr(store.probes._database, "write", self.write)
+
+    async def write(self, work):
+        self.count += 1
+        self.begun.set()
+        await self.go_on.wait()
+        return await self._write(work)
+
+
+async def settle():
+    """Let all that is under way get as far as it can without the disk."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def save_all(store, count):
+    saves = (store.probes.save_statuses(f"i{n}", [a_status(n)]) for n in range(count))
+    return await asyncio.gather(*saves, return_exceptions=True)
+
+
+def test_statuses_that_come_at_once_are_written_at_once(store, monkeypatch):
+    """After a push, every instance posts its own."""
+    run(store.probes.add(a_probe(), ENTRY))
+    writes = Writes(store, monkeypatch)
+    writes.go_on.set()
+    run(save_all(store, 100))
+    assert len(run(store.probes.statuses("p"))) == 100
+    assert writes.count == 1
+
+
+def test_statuses_that_come_while_others_are_written_wait_for_them(store, monkeypatch):
+    run(store.probes.add(a_probe(), ENTRY))
+    writes = Writes(store, monkeypatch)
+
+    async def come_in_waves():
+        waves = [asyncio.ensure_future(save_all(store, 3))]
+        await writes.begun.wait()
+        for _ in range(2):
+            waves.append(asyncio.ensure_future(save_all(store, 50)))
+            await settle()
+        writes.go_on.set()
+        await asyncio.gather(*waves)
+
+    run(come_in_waves())
+    assert len(run(store.probes.statuses("p"))) == 50
+    assert writes.count == 2
+
+
+def test_a_client_that_gives_up_takes_no_status_of_others_along(store):
+    run(store.probes.add(a_probe(), ENTRY))
+
+    async def give_up():
+        first = asyncio.ensure_future(store.probes.save_statuses("i1", [a_status(1)]))
+        second = asyncio.ensure_future(store.probes.save_statuses("i2", [a_status(2)]))
+        await settle()
+        first.cancel()
+        await second
+
+    run(give_up())
+    assert len(run(store.probes.statuses("p"))) == 2
+
+
+def test_whoever_sent_statuses_that_were_not_kept_is_told(store, monkeypatch):
+    async def fail(work):
+        raise BusyError("the disk is full")
+
+    monkeypatch.setattr(store.probes._database, "write", fail)
+    answers = run(save_all(store, 3))
+    assert [type(each) for each in answers] == [BusyError] * 3
+    monkeypatch.undo()
+    run(store.probes.add(a_probe(), ENTRY))
+    assert run(save_all(store, 3)) == [None] * 3
+
+
+def test_statuses_of_before_go_with_a_probe_that_is_written_anew(store, monkeypatch):
+    """Also those that waited for others when it was."""
+    run(store.probes.add(a_probe(), ENTRY))
+    writes = Writes(store, monkeypatch)
+
+    async def replace_among_statuses():
+        first = asyncio.ensure_future(save_all(store, 1))
+        await writes.begun.wait()
+        late = asyncio.ensure_future(save_all(store, 2))
+        await settle()
+        anew = asyncio.ensure_future(store.probes.replace(a_probe(sequence=2), ENTRY))
+        await settle()
+        writes.go_on.set()
+        await asyncio.gather(first, late, anew)
+
+    run(replace_among_statuses())
+    assert run(store.probes.statuses("p")) == []
+
+
 def test_sequence_always_grows_and_starts_high(path):
     first = SqliteStore(path)
     number = run(first.next_sequence())

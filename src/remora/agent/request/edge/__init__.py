@@ -10,12 +10,15 @@ from remora.agent.request.edge.applications import (
     Application,
     AsgiApplication,
     WsgiApplication,
+    hand_in,
     stand_before,
 )
 from remora.agent.request.edge.asgi import AsgiEdge
 from remora.agent.request.edge.carried import Carried, carry
 from remora.agent.request.edge.django import django_refusal
+from remora.agent.request.edge.http_server import guard_handler
 from remora.agent.request.edge.sieve import note_message
+from remora.agent.request.edge.tornado import guard_tornado
 from remora.agent.request.edge.wsgi import WsgiEdge, watch_input
 
 __all__ = [
@@ -28,6 +31,9 @@ __all__ = [
     "WsgiEdge",
     "carry",
     "django_refusal",
+    "guard_handler",
+    "guard_tornado",
+    "hand_in",
     "note_message",
     "stand_before",
     "watch_input",

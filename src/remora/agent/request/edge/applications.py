@@ -1,11 +1,23 @@
-"""Guards before an app where its server's call shows the app and not its arguments."""
+"""Guards before an app where its server's call shows the app and not its arguments.
+
+A guard opens the request itself where no call of the server has done so: some servers
+have no such call, or have it in C or Rust.
+"""
 
 from __future__ import annotations
 
+import gc
+from functools import partial
+from types import CellType
 from typing import TYPE_CHECKING
 
-from remora.agent.request.adapters import from_environ
-from remora.agent.request.context import current_request, protection
+from remora.agent.request.adapters import from_environ, from_scope, take_environ
+from remora.agent.request.context import (
+    RequestContext,
+    current_request,
+    protection,
+    serve_request,
+)
 from remora.agent.request.edge.aiohttp import AiohttpApplication
 from remora.agent.request.edge.asgi import AsgiEdge
 from remora.agent.request.edge.wsgi import WsgiEdge, watch_input
@@ -28,16 +40,28 @@ class WsgiApplication:
     def __call__(self, environ: AppValue, start_response: AppValue) -> AppValue:
         """Serve a request."""
         context = current_request()
-        if context is None or context.guarded or not protection.watches:
+        if not protection.watches or type(environ) is not dict:
+            return self.app(environ, start_response)
+        if context is None or context.ended:
+            return self._open(context, environ, start_response)
+        if context.guarded:
             return self.app(environ, start_response)
         if context.source is None:
-            from_environ(context, environ)
+            take_environ(context, environ)
         watch_input(context, environ)
-        if not protection.blocks or type(environ) is not dict:
+        if not protection.blocks:
             return self.app(environ, start_response)
-        context.guarded = True
         edge = WsgiEdge(context, environ, start_response)
-        if context.meet_list():
+        return self._guard(context, edge, environ)
+
+    def _guard(
+        self,
+        context: RequestContext,
+        edge: WsgiEdge,
+        environ: AppValue,
+    ) -> AppValue:
+        context.guarded = True
+        if protection.listed and context.meet_list():
             return edge.refuse()
         try:
             result = self.app(environ, edge.start_response)
@@ -46,6 +70,26 @@ class WsgiApplication:
                 raise
             return body
         return edge.answer(result)
+
+    def _open(
+        self, outer: RequestContext | None, environ: AppValue, start_response: AppValue
+    ) -> AppValue:
+        """Serve a request that begins here, and ends with its body."""
+        context = RequestContext()
+        from_environ(context, environ)
+        watch_input(context, environ)
+        protection.requests += 1
+        edge = WsgiEdge(context, environ, start_response)
+        serve_request(context)
+        try:
+            if protection.blocks:
+                return edge.end_with(self._guard(context, edge, environ))
+            return edge.end_with(edge.follow(self.app(environ, start_response)))
+        except BaseException as error:
+            context.end_quietly(error)
+            raise
+        finally:
+            serve_request(outer)
 
 
 class AsgiApplication:
@@ -61,8 +105,21 @@ class AsgiApplication:
     ) -> AppValue:
         """Serve a request."""
         context = current_request()
-        if context is None or context.guarded or not protection.watches:
+        if not protection.watches:
             return await self.app(scope, receive, send)
+        if context is None or context.ended:
+            return await self._open(context, scope, receive, send)
+        if context.guarded:
+            return await self.app(scope, receive, send)
+        return await self._guard(context, scope, receive, send)
+
+    async def _guard(
+        self,
+        context: RequestContext,
+        scope: AppValue,
+        receive: AppValue,
+        send: AppValue,
+    ) -> AppValue:
         edge = AsgiEdge(context, receive, send)
         if not protection.blocks:
             return await self.app(scope, edge.receive, send)
@@ -79,17 +136,38 @@ class AsgiApplication:
         await edge.leave()
         return result
 
+    async def _open(
+        self,
+        outer: RequestContext | None,
+        scope: AppValue,
+        receive: AppValue,
+        send: AppValue,
+    ) -> AppValue:
+        """Serve a request that begins and ends here."""
+        context = RequestContext()
+        if not from_scope(context, scope):
+            return await self.app(scope, receive, send)
+        protection.requests += 1
+        serve_request(context)
+        try:
+            result = await self._guard(context, scope, receive, send)
+        except BaseException as error:
+            context.end_quietly(error)
+            raise
+        else:
+            context.end_quietly()
+            return result
+        finally:
+            serve_request(outer)
+
 
 Application = WsgiApplication | AsgiApplication | AiohttpApplication
 
 
-def stand_before(owner: AppValue, name: str, kind: type[Application]) -> None:
+def stand_before(held: dict[str, AppValue], name: str, kind: type[Application]) -> None:
     """Put a guard where a server holds its app, until protection is turned off."""
-    held = getattr(owner, "__dict__", None)
-    if type(held) is not dict or len(protection.undo) >= STANDINGS_LIMIT:
-        return
     app = held.get(name)
-    if app is None or type(app) is kind:
+    if app is None or len(protection.undo) >= STANDINGS_LIMIT:
         return
     guard = kind(app)
 
@@ -99,3 +177,24 @@ def stand_before(owner: AppValue, name: str, kind: type[Application]) -> None:
 
     protection.undo.append(undo)
     held[name] = guard
+
+
+def hand_in(app: AppValue, kind: type[Application]) -> Application | None:
+    """A guard to be given to a server in the place of an app.
+
+    Who was given it keeps it, in variables of functions and in attributes: there the
+    app is put back when protection is turned off.
+    """
+    if len(protection.undo) >= STANDINGS_LIMIT or type(app) is kind:
+        return None
+    guard = kind(app)
+    protection.undo.append(partial(_put_back, guard, app))
+    return guard
+
+
+def _put_back(guard: Application, app: AppValue) -> None:
+    for holder in gc.get_referrers(guard):
+        if type(holder) is CellType:
+            holder.cell_contents = app
+        elif type(holder) is dict:
+            holder.update([(k, app) for k, v in holder.items() if v is guard])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from remora.agent.request.body import Body
 from remora.agent.request.context import current_request, protection, serve_request
 from remora.agent.request.edge.refusal import STATUS, refusal
 from remora.agent.request.edge.sieve import watched_body
@@ -15,18 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from remora.agent.interception import AppValue
+    from remora.agent.request.body import Body
     from remora.agent.request.context import RequestContext
 
 
 def watch_input(context: RequestContext, environ: AppValue) -> None:
     """Watch what the app reads of the body, without reading anything ourselves."""
-    if type(environ) is not dict or context.body is not None:
+    if type(environ) is not dict:
+        return
+    # Below a handler of http.server, which has its framing too, the app's own counts.
+    if context.is_watched and context.at_end is None:
         return
     stream = environ.get("wsgi.input")
     if stream is not None and type(stream) is not WatchedInput:
-        is_plain = not environ.get("CONTENT_TYPE")
-        context.body = Body() if is_plain else watched_body(context)
-        environ["wsgi.input"] = WatchedInput(stream, context.body)
+        context.is_watched = True
+        environ["wsgi.input"] = WatchedInput(stream, context)
 
 
 class WatchedInput:
@@ -35,26 +37,35 @@ class WatchedInput:
     It passes as what it stands for (`isinstance`), as libraries ask for io's classes.
     """
 
-    __slots__ = ("_remora_body", "_remora_stream")
+    __slots__ = ("_remora_body", "_remora_context", "_remora_stream")
 
-    def __init__(self, stream: AppValue, body: Body) -> None:
+    def __init__(self, stream: AppValue, context: RequestContext) -> None:
         self._remora_stream = stream
-        self._remora_body = body
+        self._remora_context = context
+        self._remora_body: Body | None = None
 
     @property
     def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride] - only read
         return type(self._remora_stream)
 
+    def _remora_saw(self, piece: AppValue) -> None:
+        """Keep what the app was just given; most requests have no body at all."""
+        body = self._remora_body
+        if body is None:
+            body = self._remora_body = watched_body(self._remora_context)
+            self._remora_context.body = body
+        body.saw(piece)
+
     def read(self, *sizes: AppValue) -> AppValue:
         """What the stream gives."""
         piece = self._remora_stream.read(*sizes)
-        self._remora_body.saw(piece)
+        self._remora_saw(piece)
         return piece
 
     def readline(self, *sizes: AppValue) -> AppValue:
         """What the stream gives."""
         piece = self._remora_stream.readline(*sizes)
-        self._remora_body.saw(piece)
+        self._remora_saw(piece)
         return piece
 
     def readlines(self, *hints: AppValue) -> AppValue:
@@ -62,17 +73,17 @@ class WatchedInput:
         lines = self._remora_stream.readlines(*hints)
         if type(lines) is list:
             for line in lines:
-                self._remora_body.saw(line)
+                self._remora_saw(line)
         return lines
 
     def __iter__(self) -> Iterator[AppValue]:
         for line in self._remora_stream:
-            self._remora_body.saw(line)
+            self._remora_saw(line)
             yield line
 
     def __next__(self) -> AppValue:
         line = next(self._remora_stream)
-        self._remora_body.saw(line)
+        self._remora_saw(line)
         return line
 
     def __getattr__(self, name: str) -> AppValue:
@@ -86,7 +97,7 @@ class WatchedInput:
     def _watch(self, read: Callable[..., AppValue]) -> Callable[..., AppValue]:
         def watched(*sizes: AppValue) -> AppValue:
             piece = read(*sizes)
-            self._remora_body.saw(piece)
+            self._remora_saw(piece)
             return piece
 
         return watched
@@ -95,7 +106,7 @@ class WatchedInput:
         def watched(buffer: AppValue) -> AppValue:
             count = fill(buffer)
             if type(count) is int and count > 0:
-                self._remora_body.saw(bytes(memoryview(buffer).cast("B")[:count]))
+                self._remora_saw(bytes(memoryview(buffer).cast("B")[:count]))
             return count
 
         return watched
@@ -105,20 +116,20 @@ class WsgiEdge:
     """One response on its way out: its head is held back until its first byte."""
 
     __slots__ = (
-        "_context",
         "_file_wrapper",
         "_head",
         "_is_cut",
         "_is_refused",
         "_start",
         "_writer",
+        "context",
         "is_begun",
     )
 
     def __init__(
         self, context: RequestContext, environ: AppValue, start_response: AppValue
     ) -> None:
-        self._context = context
+        self.context = context
         self._file_wrapper = environ.get("wsgi.file_wrapper")
         self._start = start_response
         self._head: tuple[AppValue, AppValue] | None = None
@@ -131,16 +142,22 @@ class WsgiEdge:
         self, status: AppValue, headers: AppValue, exc_info: AppValue = None
     ) -> Callable[[AppValue], object]:
         """What the app is given for `start_response`."""
+        if self.is_begun or (self._head is not None and exc_info is None):
+            return self._start_again(status, headers, exc_info)
+        if not self.context.condemned:
+            self._head = (status, headers)
+        return self._write
+
+    def _start_again(
+        self, status: AppValue, headers: AppValue, exc_info: AppValue
+    ) -> Callable[[AppValue], object]:
         if self.must_refuse or self._is_refused:
             return self._write
-        if self.is_begun or (self._head is not None and exc_info is None):
-            if self.must_cut:
-                raise self.cut()
-            # The server knows what it says of an app that begins twice.
-            self.open()
-            return self._start(status, headers, exc_info)
-        self._head = (status, headers)
-        return self._write
+        if self.must_cut:
+            raise self.cut()
+        # The server knows what it says of an app that begins twice.
+        self.open()
+        return self._start(status, headers, exc_info)
 
     def open(self) -> None:
         """Let the head go, if there is one."""
@@ -151,7 +168,7 @@ class WsgiEdge:
 
     def answer(self, result: AppValue) -> AppValue:
         """What the server gets for what the app returned."""
-        if self.must_refuse or self.must_cut:
+        if self.context.condemned and (self.must_refuse or self.must_cut):
             _drop(result)
             if self.must_cut:
                 raise self.cut()
@@ -162,24 +179,41 @@ class WsgiEdge:
         if kind in (list, tuple, self._file_wrapper) or not hasattr(kind, "__iter__"):
             self.open()
             return result
-        parts = _SizedParts if hasattr(kind, "__len__") else _Parts
-        return parts(self, result).begin()
+        return self._parts_of(result).begin()
+
+    def follow(self, result: AppValue) -> AppValue:
+        """The same where nothing is held back: parts are made within their request."""
+        if type(result) in (list, tuple, self._file_wrapper):
+            return result
+        return self._parts_of(result).follow()
+
+    def _parts_of(self, result: AppValue) -> _Parts:
+        kind = _SizedParts if hasattr(type(result), "__len__") else _Parts
+        return kind(self, result)
+
+    def end_with(self, body: AppValue) -> AppValue:
+        """Let the request end with its body, where no call of the server ends it."""
+        if isinstance(body, _Parts):
+            body.is_last = True
+        else:
+            self.end()
+        return body
 
     @property
     def must_refuse(self) -> bool:
         """Whether the client is to get a refusal, and still can."""
-        return bool(self._context.condemned) and not self.is_begun
+        return bool(self.context.condemned) and not self.is_begun
 
     @property
     def must_cut(self) -> bool:
         """Whether the client has the beginning of what it is not to get."""
-        return bool(self._context.condemned) and self.is_begun and not self._is_refused
+        return bool(self.context.condemned) and self.is_begun and not self._is_refused
 
     def cut(self) -> Blocked:
         """Count that the body ends here; a server must not take it for an end."""
         protection.cut += not self._is_cut
         self._is_cut = True
-        return Blocked(self._context.condemned)
+        return Blocked(self.context.condemned)
 
     def fail(self) -> list[bytes] | None:
         """The app has raised: the refusal, where its client can still get one."""
@@ -189,38 +223,46 @@ class WsgiEdge:
 
     def refuse(self) -> list[bytes]:
         """Begin the response as a refusal; its body."""
-        headers, body = refusal(self._context)
-        self._context.status = STATUS
+        headers, body = refusal(self.context)
+        self.context.status = STATUS
         self._is_refused = True
         self._head = (f"{STATUS} Forbidden", headers)
         self.open()
         protection.refused += 1
-        return [body] if body else []
+        # a part even where it is empty: hypercorn answers 500 where there is none
+        return [body]
 
-    def give(self, parts: Iterator[AppValue]) -> AppValue:
-        """The next part of the app's, within the request that it belongs to."""
+    def within(self, call: Callable[..., AppValue], *args: AppValue) -> AppValue:
+        """What a call gives that belongs to this request, wherever it is made."""
         outer = current_request()
-        if outer is self._context:
-            return next(parts)
-        serve_request(self._context)
+        if outer is self.context:
+            return call(*args)
+        serve_request(self.context)
         try:
-            return next(parts)
+            return call(*args)
         finally:
             serve_request(outer)
 
+    def end(self) -> None:
+        """The request is over: its body was sent or given up."""
+        self.context.end_quietly()
+
     def go_on(self, parts: Iterator[AppValue]) -> AppValue:
         """The next part of a body that has begun, which is cut once it is condemned."""
+        context = self.context
         try:
-            part = self.give(parts)
+            # as `within` does, without the call
+            is_own = current_request() is context
+            part = next(parts) if is_own else self.within(next, parts)
         except StopIteration:
-            if self.must_cut:
+            if context.condemned and self.must_cut:
                 raise self.cut() from None
             raise
         except Exception:
             if self.must_cut:
                 self.cut()
             raise
-        if self.must_cut:
+        if context.condemned and self.must_cut:
             raise self.cut()
         return part
 
@@ -237,7 +279,7 @@ class WsgiEdge:
 class _Parts:
     """The parts of a body that is made while it is sent."""
 
-    __slots__ = ("_edge", "_ending", "_first", "_parts", "_result")
+    __slots__ = ("_edge", "_ending", "_first", "_parts", "_result", "is_last")
 
     def __init__(self, edge: WsgiEdge, result: Iterable[AppValue]) -> None:
         self._edge = edge
@@ -245,6 +287,12 @@ class _Parts:
         self._parts: Iterator[AppValue] = iter(())
         self._first: AppValue = None
         self._ending: Exception | None = None
+        self.is_last = False
+
+    def follow(self) -> AppValue:
+        """Give what the app gives, as it comes."""
+        self._parts = self._edge.within(iter, self._result)
+        return self
 
     def begin(self) -> AppValue:
         """Ask for the first part that is not empty: with it the head is decided.
@@ -252,29 +300,29 @@ class _Parts:
         Some servers (granian) look at the head before they ask for a part, so that is
         done before they have the body. What is raised waits until they ask.
         """
-        edge = self._edge
+        edge, context = self._edge, self._edge.context
         try:
-            self._parts = iter(self._result)
-            while not self._first and not edge.must_refuse:
-                self._first = edge.give(self._parts)
+            is_own = current_request() is context
+            self._parts = parts = (
+                iter(self._result) if is_own else edge.within(iter, self._result)
+            )
+            while not self._first and not (context.condemned and edge.must_refuse):
+                self._first = next(parts) if is_own else edge.within(next, parts)
         except Exception as error:  # noqa: BLE001 - raised when the server asks
             self._ending = error
         except BaseException:
             self.close()
             raise
-        if edge.must_refuse:
+        if context.condemned and edge.must_refuse:
             _drop(self)
             return edge.refuse()
         if self._ending is None or isinstance(self._ending, StopIteration):
-            self._open()
+            try:
+                edge.open()
+            except BaseException:
+                _drop(self)
+                raise
         return self
-
-    def _open(self) -> None:
-        try:
-            self._edge.open()
-        except BaseException:
-            _drop(self)
-            raise
 
     def __iter__(self) -> Iterator[AppValue]:
         return self
@@ -291,7 +339,15 @@ class _Parts:
     def close(self) -> None:
         """Close what the app returned, once."""
         result, self._result = self._result, ()
-        close(result)
+        try:
+            if current_request() is not self._edge.context:
+                self._edge.within(close, result)
+            elif hasattr(result, "close"):
+                result.close()
+        finally:
+            if self.is_last:
+                self.is_last = False
+                self._edge.end()
 
 
 class _SizedParts(_Parts):

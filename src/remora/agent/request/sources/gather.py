@@ -5,7 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from remora.agent.request.adapters import header, headers_of, query_of, text_of
+from remora.agent.request.adapters import (
+    header,
+    headers_of,
+    query_of,
+    read_opening,
+    text_of,
+)
 from remora.agent.request.sources.bodies import add_body, add_message
 from remora.agent.request.sources.collected import Collected
 from remora.agent.request.sources.fields import (
@@ -17,6 +23,7 @@ from remora.agent.request.sources.fields import (
 )
 from remora.agent.request.sources.plain import plain_needles
 from remora.detection import Inputs, add_forms, join_parts, needles_of
+from remora.detection.inputs import Needles
 from remora.values import frozen
 
 if TYPE_CHECKING:
@@ -25,7 +32,6 @@ if TYPE_CHECKING:
     from remora.agent.request.body import Body
     from remora.agent.request.context import RequestContext
     from remora.detection import Input
-    from remora.detection.inputs import Needles
 
 QUERY_LIMIT = 64 * 1024
 """Characters of a query string: servers refuse longer request lines (most at 8 KiB)."""
@@ -36,8 +42,8 @@ JOINED = frozenset(("query", "form", "json", "multipart"))
 
 REPEATED = frozenset(
     ("user-agent", "accept", "accept-language", "accept-encoding", "accept-charset",
-     "cache-control", "connection", "content-length", "content-type", "dnt", "pragma",
-     "priority", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
+     "cache-control", "connection", "content-length", "content-type", "dnt", "host",
+     "pragma", "priority", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
      "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user", "te",
      "upgrade-insecure-requests")
 )  # fmt: skip
@@ -62,6 +68,9 @@ class _Header:
 _known: dict[tuple[str, str], _Header] = {}
 """What was made of them: most of what a request says, and always the same."""
 
+_together: dict[tuple[int, ...], tuple[list[_Header], Needles]] = {}
+"""The needles of the headers that a client sends together, by their identities."""
+
 
 def gather(context: RequestContext, parameters: object) -> Inputs:
     """All inputs of the request, with their forms.
@@ -69,15 +78,15 @@ def gather(context: RequestContext, parameters: object) -> Inputs:
     `parameters` are those that a framework has found in the path. What a plain request
     says is only cut into needles, and read when one of them is found somewhere.
     """
+    read_opening(context)
     query = text_of(query_of(context), QUERY_LIMIT) or ""
-    path = (context.path or "").partition("?")[0]
+    path = context.path or ""
     known, headers = _split(headers_of(context))
     body = context.body
     if (body is None or not body.version) and not context.stored:
         needles = plain_needles(query, path, parameters, headers)
         if needles is not None:
-            for each in known:
-                needles.add(each.needles)
+            needles.add(_needles_of_all(known))
             late = partial(_late, query, path, parameters, headers, known)
             return Inputs.behind(needles, late)
     found = Collected()
@@ -91,8 +100,7 @@ def gather(context: RequestContext, parameters: object) -> Inputs:
     if found.is_small and not found.cut:
         needles = needles_of([each.text for each in inputs])
         if needles is not None:
-            for each in known:
-                needles.add(each.needles)
+            needles.add(_needles_of_all(known))
             return Inputs.behind(needles, partial(add_forms, everything))
     return Inputs(add_forms(everything), found.cut or None)
 
@@ -130,6 +138,7 @@ def _add_all(
 def forget() -> None:
     """Keep nothing of what requests have said."""
     _known.clear()
+    _together.clear()
 
 
 def _with_joined(inputs: list[Input]) -> list[Input]:
@@ -144,7 +153,9 @@ def _split(
     known: list[_Header] = []
     others: list[tuple[str, str]] = []
     for pair in headers:
-        header = _known.get(pair) or _learn(pair)
+        header = _known.get(pair)
+        if header is None and pair[0] in REPEATED:
+            header = _learn(pair)
         if header is None:
             others.append(pair)
         else:
@@ -152,10 +163,23 @@ def _split(
     return known, others
 
 
+def _needles_of_all(known: list[_Header]) -> Needles:
+    key = tuple(map(id, known))
+    found = _together.get(key)
+    if found is None:
+        needles = Needles((), ())
+        for each in known:
+            needles.add(each.needles)
+        if len(_together) >= _KNOWN_LIMIT:
+            _together.clear()
+        # The headers are kept with them: no other object may get the identity of one.
+        found = _together[key] = known, needles
+    return found[1]
+
+
 def _learn(pair: tuple[str, str]) -> _Header | None:
     """What there is to know of a header, or None where it may be one user's own."""
-    name, text = pair
-    if name not in REPEATED or len(text) > _KNOWN_LENGTH:
+    if len(pair[1]) > _KNOWN_LENGTH:
         return None
     found = Collected()
     add_headers(found, [pair])

@@ -23,13 +23,21 @@ def plain_needles(
     query: str, path: str, parameters: object, headers: list[tuple[str, str]]
 ) -> Needles | None:
     """The needles of these, or None where they have to be read."""
-    texts: list[str] = []
-    if not (
-        _cut_query(query, texts)
-        and _cut_path(path, texts)
-        and _cut_parameters(parameters, texts)
-        and _cut_headers(headers, texts)
+    segments = path.split("/")
+    if len(segments) >= SEGMENTS_LIMIT or (
+        parameters is not None and type(parameters) is not dict
     ):
+        return None
+    # each segment, and the tails of several
+    texts = segments
+    if len(segments) > 2:
+        texts = segments + [
+            "/".join(segments[at:]) for at in range(1, len(segments) - 1)
+        ]
+    if parameters:
+        values = list(parameters.copy().values())
+        texts += [str(v) for v in values if type(v) is str or type(v) is int]
+    if (query and not _cut_query(query, texts)) or not _cut_headers(headers, texts):
         return None
     if len(texts) > SMALL_COUNT or sum(map(len, texts)) > SMALL_LENGTH:
         return None
@@ -38,12 +46,10 @@ def plain_needles(
 
 def _cut_query(query: str, texts: list[str]) -> bool:
     """Names and values; not where a name is repeated, as apps join its values."""
-    if not query:
-        return True
     if ";" in query:
         return False
-    fields = query.split("&")
     names: set[str] = set()
+    fields = query.split("&")
     for field in fields:
         name, _, value = field.partition("=")
         if "%" in field or "+" in field:
@@ -55,24 +61,6 @@ def _cut_query(query: str, texts: list[str]) -> bool:
     return len(names) == len(fields)
 
 
-def _cut_path(path: str, texts: list[str]) -> bool:
-    """The segments, and the tails of several."""
-    segments = path.split("/")
-    texts += segments
-    texts += ["/".join(segments[at:]) for at in range(1, len(segments) - 1)]
-    return len(segments) < SEGMENTS_LIMIT
-
-
-def _cut_parameters(parameters: object, texts: list[str]) -> bool:
-    if not parameters:
-        return True
-    if type(parameters) is not dict:
-        return False
-    values = list(parameters.copy().values())
-    texts += [str(each) for each in values if type(each) is str or type(each) is int]
-    return True
-
-
 def _cut_headers(headers: list[tuple[str, str]], texts: list[str]) -> bool:
     """The values; cookies as names and values, not where quotes are around one."""
     for name, text in headers:
@@ -81,7 +69,7 @@ def _cut_headers(headers: list[tuple[str, str]], texts: list[str]) -> bool:
                 return False
             for part in text.split(";"):
                 key, equals, value = part.strip().partition("=")
-                if not key.isidentifier() or not equals:
+                if not equals or not key.isidentifier():
                     texts.append(key)
                 texts.append(value)
         elif name == "authorization":
