@@ -433,15 +433,24 @@ def protect_site(start, tmp_path):
             wait_until(lambda: answers(port), f"{words}")
         except AssertionError as error:
             raise AssertionError(f"{error}: {process.said()}") from None
-        return port, lambda: attacks_in(records)
+        return port, lambda: whole_records(records, "attack")
 
     return begin
 
 
-def attacks_in(records):
-    """The attacks that a process has recorded, as far as their lines are whole."""
-    lines = records.read_text().split("\n")[:-1] if records.exists() else []
-    return [each for line in lines if (each := json.loads(line))["kind"] == "attack"]
+@pytest.fixture
+def records_in():
+    return whole_records
+
+
+def whole_records(path, kind=None):
+    """What processes have written to `path` so far, as far as their lines are whole.
+
+    A chunk of lines is one write, and who reads in its middle sees a part of it.
+    """
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    records = [json.loads(line) for line in lines]
+    return [each for each in records if kind in {None, each["kind"]}]
 
 
 class Child:

@@ -242,7 +242,7 @@ facts()
 
 
 def test_the_agent_reports_from_inside_and_leaves_as_it_came(
-    start_child, get_in, get_out, tmp_path, until
+    start_child, get_in, get_out, tmp_path, records_in, until
 ):
     child = start_child(None, INSIDE, python=(BARE, "-I"))
     before = child.ask("facts()")
@@ -253,8 +253,7 @@ def test_the_agent_reports_from_inside_and_leaves_as_it_came(
     assert during["names"] == before["names"]
     assert child.ask("work(1)") == 2
     records = tmp_path / "records.jsonl"
-    until(lambda: records.exists() and records.read_text(), "the record")
-    record = json.loads(records.read_text().splitlines()[0])
+    record, *_ = until(lambda: records_in(records), "the record")
     assert (record["message"], record["pid"]) == ("work 1", child.pid)
     assert get_out(child).state == "stopped"
     after = child.ask("facts()")

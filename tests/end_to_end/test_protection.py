@@ -1,6 +1,5 @@
 """Attacks on apps under real servers: none reaches its sink, honest requests pass."""
 
-import json
 import os
 import sys
 import threading
@@ -38,7 +37,7 @@ def inside():
 
 
 @pytest.fixture
-def serve(serve_site, tmp_path):
+def serve(serve_site, records_in, tmp_path):
     """Starts a site; gives a client of it, its records and its folder."""
     clients = []
 
@@ -48,13 +47,7 @@ def serve(serve_site, tmp_path):
         served = serve_site(options, site, *words, workers=1)
         client = httpx.Client(base_url=served.url, timeout=30, trust_env=False)
         clients.append(client)
-        return client, lambda: read(records)
-
-    def read(path):
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [
-            each for line in lines if (each := json.loads(line))["kind"] == "attack"
-        ]
+        return client, lambda: records_in(records, "attack")
 
     yield begin
     for client in clients:
