@@ -7,11 +7,18 @@ import gc
 import os
 import sys
 import threading
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
 from remora.agent.probes import Handle
 from remora.errors import HookError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from remora.protocol import Status
 
 CHARGE = """
     def charge(amount, account):  # def
@@ -488,6 +495,71 @@ def test_a_class_body_inside_a_function_is_refused(lines) -> None:
     status = lines.add("here", log="x")
     assert status.state.value == "failed"
     assert "body of class Made" in status.reason
+
+
+RUNNING = """
+    begin()
+    def early(a):
+        return a  # early
+    class Kept:
+        def method(self, a):
+            return [a]  # method
+    values = early(1), Kept().method(2)
+    begin()
+    values += early(3), Kept().method(4)
+    end()
+    def late(a):
+        return early(a)
+    values += late(5), late.__code__
+"""
+
+
+def test_a_module_that_still_runs_defines_functions_with_their_probes(lines) -> None:
+    lines.write(RUNNING)
+    module = ModuleType("line_subject")
+    module.__file__ = str(lines.folder / "line_subject.py")
+    code = compile(lines.text, module.__file__, "exec")
+    before = [code.co_consts, *(within.co_consts for within in _within(code))]
+
+    def begin() -> None:
+        for mark in ("early", "method"):
+            status = lines.add(mark, name=mark, log="{a}")
+            assert status.state.value == "installed", status.reason
+
+    def end() -> None:
+        for mark in ("early", "method"):
+            lines.remove(mark)
+
+    vars(module).update(begin=begin, end=end)
+    sys.modules["line_subject"] = module
+    exec(code, vars(module))
+    assert lines.messages == ["1", "2", "3", "4"]
+    assert module.values[:-1] == (1, [2], 3, [4], 5)
+    after = [code.co_consts, *(within.co_consts for within in _within(code))]
+    assert [list(map(id, each)) for each in after] == [
+        list(map(id, each)) for each in before
+    ]
+    assert module.early.__code__ in code.co_consts
+    assert module.values[-1] is module.late.__code__
+
+
+def _within(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if type(constant) is CodeType:
+            yield constant
+            yield from _within(constant)
+
+
+def test_a_line_outside_of_all_functions_is_refused(lines) -> None:
+    lines.write("begin()\nx = 1  # here\n")
+    module = ModuleType("line_subject")
+    module.__file__ = str(lines.folder / "line_subject.py")
+    seen: list[Status] = []
+    vars(module).update(begin=lambda: seen.append(lines.add("here", log="x")))
+    sys.modules["line_subject"] = module
+    exec(compile(lines.text, module.__file__, "exec"), vars(module))
+    assert [status.state.value for status in seen] == ["failed"]
+    assert "is outside of all functions" in seen[0].reason
 
 
 def test_a_line_without_code_names_the_nearest(lines) -> None:

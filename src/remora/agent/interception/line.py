@@ -21,10 +21,7 @@ def intercept_line(site: Site, steps: tuple[Step, ...], driver: Driver) -> Inter
     code = site.code
     assert code is not None
     if not code.co_flags & CO_OPTIMIZED:
-        raise CannotInterceptError(
-            f"{site.target} is in the body of class {code.co_name}, which runs when "
-            "the class is made: give a line inside one of its methods"
-        )
+        raise CannotInterceptError(_runs_once(site, code))
     if any(step.phase != "line" for step in steps):
         raise CannotInterceptError(
             f"{site.target} is a line, which has no pre, post or fail: add a probe "
@@ -59,6 +56,18 @@ def _inject(
             f"{site.target}: no call can be put into the bytecode of "
             f"{code.co_qualname} ({error}): give the function as the target"
         ) from error
+
+
+def _runs_once(site: Site, code: CodeType) -> str:
+    if code.co_name == "<module>":
+        return (
+            f"{site.target} is outside of all functions, where a module runs when it "
+            "is imported or started: give a line inside one of its functions"
+        )
+    return (
+        f"{site.target} is in the body of class {code.co_name}, which runs when the "
+        "class is made: give a line inside one of its methods"
+    )
 
 
 def _refusal(site: Site) -> str:

@@ -4,7 +4,9 @@ Code is never changed in place: a function gets another code object with calls i
 and the original back when the last probe of it leaves. Code within other code
 (closures, comprehensions) is a constant of it, so all functions around it get new code
 as well, and closures made later are reached. Frames that run already keep the code they
-began with: the calls in it do nothing any more once their probe is removed.
+began with: the calls in it do nothing any more once their probe is removed. The body of
+a module is such a frame, and nothing but: where it is still running (`__main__`), the
+functions that it is about to define are exchanged among its constants.
 
 All changes happen under the lock of the table of hooks.
 """
@@ -12,13 +14,15 @@ All changes happen under the lock of the table of hooks.
 from __future__ import annotations
 
 import gc
+from _weakref import ref
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING
 
 from remora.agent.interception.inlined import inlined_with
 from remora.agent.interception.line_call import make_call
 from remora.agent.interception.line_injection import Gate, bound_names, inject
-from remora.agent.runtime import facts
+from remora.agent.runtime import code_constants, facts
+from remora.agent.runtime.frame_locals import CO_OPTIMIZED
 from remora.agent.targets import (
     INJECTION_MARK,
     all_code,
@@ -28,6 +32,8 @@ from remora.agent.targets import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from remora.agent.interception.inlined import Inlined
     from remora.agent.interception.plan import AppValue, Driver, Step
     from remora.agent.targets.site import MaybeFunction
@@ -40,6 +46,9 @@ WHY = (
 
 _gates: dict[int, tuple[CodeType, dict[int, Gate]]] = {}
 """By the identity of original code: the code, and what is to be called at its lines."""
+
+_bodies: list[ref[CodeType]] = []
+"""Bodies of modules among whose constants some were exchanged."""
 
 
 def why_not_reported() -> str:
@@ -137,22 +146,62 @@ def _bring_up_to_date(
         if is_trampoline(present) and code_to_clone(present) is None:
             continue  # its clone has the original code and is a function like others
         original = without_injection(present)
-        if any(inner is code for inner in all_code(original)):
-            version = versions.get(id(original))
-            if version is None:
-                version = versions[id(original)] = _version(original)
-            inlined = inlined_with(present)
-            if inlined is None and version is not present:
-                changes.append((holder, version))
-            elif inlined is not None and version is not inlined.code:
-                moves.append((inlined, version, inlined.around(version)))
-            is_found = True
+        if not any(inner is code for inner in all_code(original)):
+            continue
+        if not original.co_flags & CO_OPTIMIZED:
+            is_found = _note_body(original) or is_found
+            continue
+        version = _same_version(original, versions)
+        inlined = inlined_with(present)
+        if inlined is None and version is not present:
+            changes.append((holder, version))
+        elif inlined is not None and version is not inlined.code:
+            moves.append((inlined, version, inlined.around(version)))
+        is_found = True
     if not is_found and id(code) in _gates:
         raise ValueError("no function that runs it was found")
+    exchanges = [
+        each for body in _live_bodies() for each in _exchanges_in(body, versions)
+    ]
     for holder, version in changes:
         holder.__code__ = version
     for inlined, version, made in moves:
         inlined.move(version, made)
+    for body, position, version in exchanges:
+        code_constants.exchange(body, position, version)
+
+
+def _note_body(body: CodeType) -> bool:
+    """Whether the body of a module can be reached while it runs."""
+    if code_constants.CAN_EXCHANGE and not any(body is each for each in _live_bodies()):
+        _bodies.append(ref(body, _bodies.remove))
+    return code_constants.CAN_EXCHANGE
+
+
+def _live_bodies() -> list[CodeType]:
+    return [body for each in tuple(_bodies) if (body := each()) is not None]
+
+
+def _exchanges_in(
+    body: CodeType, versions: dict[int, CodeType]
+) -> Iterator[tuple[CodeType, int, CodeType]]:
+    """What is to be exchanged in the body of a module, and of the classes within."""
+    for position, constant in enumerate(body.co_consts):
+        if type(constant) is not CodeType or is_trampoline(constant):
+            continue
+        original = without_injection(constant)
+        if not original.co_flags & CO_OPTIMIZED:
+            yield from _exchanges_in(constant, versions)
+        elif (version := _same_version(original, versions)) is not constant:
+            yield body, position, version
+
+
+def _same_version(code: CodeType, versions: dict[int, CodeType]) -> CodeType:
+    """The version of a code object, the same wherever that stands."""
+    version = versions.get(id(code))
+    if version is None:
+        version = versions[id(code)] = _version(code)
+    return version
 
 
 def _functions(
