@@ -63,9 +63,9 @@ class Parts:
         self.diagnostics = Diagnostics(settings.text("log"))
         self.master = process.master_reason()
         self.instance = self._describe()
-        self.queue = Queue(on_first=self._first_record)
-        self.drops = Drops(self.queue, self.diagnostics)
         self.worker = Worker(self.diagnostics)
+        self.queue = Queue(on_first=self._first_record, on_important=self.worker.wake)
+        self.drops = Drops(self.queue, self.diagnostics)
         self.store: ModuleStore | None = None
         self.probes: Probes | Asleep = Asleep()
         self.frameworks: Frameworks | None = None

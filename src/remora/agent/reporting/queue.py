@@ -1,8 +1,9 @@
 """The queue between the app's threads and the agent's: bounded, without a lock.
 
 `put` runs in hooks, so also in a signal handler or a destructor that interrupts
-another `put`. Therefore there is no lock (it would deadlock on itself), no I/O, and
-nothing that can call the app's code. What a race can do is said at each place.
+another `put`. Therefore there is no lock (it would deadlock on itself), nothing that
+can call the app's code, and no I/O but the byte by which an important record wakes the
+worker. What a race can do is said at each place.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Queue:
     """Records on their way to the worker. When full, the newest is refused.
 
     `on_first` is called by the first `put` after construction, fork or `rearm`: it
-    starts the worker where no thread runs before there is a record.
+    starts the worker where no thread runs before there is a record. `on_important` is
+    called after each important one, and `is_pressing` is true from then on.
     """
 
     __slots__ = (
@@ -43,11 +45,13 @@ class Queue:
         "_limit_bytes",
         "_limit_records",
         "_on_first",
+        "_on_important",
         "_plain_bytes",
         "_plain_records",
         "_records",
         "_refused_bytes",
         "_refused_full",
+        "is_pressing",
     )
 
     def __init__(
@@ -55,12 +59,14 @@ class Queue:
         limit_records: int = LIMIT_RECORDS,
         limit_bytes: int = LIMIT_BYTES,
         on_first: Callable[[], object] | None = None,
+        on_important: Callable[[], object] | None = None,
     ) -> None:
         self._limit_records = limit_records
         self._limit_bytes = limit_bytes
         self._plain_records = limit_records - limit_records // RESERVED_SHARE
         self._plain_bytes = limit_bytes - limit_bytes // RESERVED_SHARE
         self._on_first = on_first
+        self._on_important = on_important
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -75,6 +81,7 @@ class Queue:
         self._refused_full = count()
         self._refused_bytes = count()
         self._is_quiet = True
+        self.is_pressing = False
 
     def put(self, record: Record, size: int, important: bool = False) -> bool:  # noqa: FBT001, FBT002 - the hot path: a positional flag is the cheapest
         """Append a record of about `size` bytes; False where it was refused."""
@@ -93,6 +100,10 @@ class Queue:
             self._is_quiet = False
             if self._on_first is not None:
                 self._on_first()
+        if important:
+            self.is_pressing = True
+            if self._on_important is not None:
+                self._on_important()
         return True
 
     def take(self) -> Record | None:

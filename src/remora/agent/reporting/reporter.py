@@ -31,6 +31,10 @@ IDLE_LOOK_S = 0.25
 """Where a second of looks found nothing, less often: each takes some 0.3 ms of CPU, as
 all that it touches has left the processor's caches."""
 
+PRESSING_S = 0.1
+"""An important record waits no longer for company: its process may be about to die. A
+flood of attacks makes no more than ten batches a second."""
+
 _DROPS_ALONE_S = 5.0
 """Counts of drops go without records when none came for so long."""
 
@@ -67,6 +71,7 @@ class Reporter:
         self._batcher = Batcher(drops)
         self._is_urgent = False
         self._is_writing = False
+        self._is_pressing = False
         self._sealed_at = 0.0
         self._idle_looks = 0
 
@@ -116,6 +121,7 @@ class Reporter:
         self._batcher = Batcher(self._drops)
         self._is_urgent = False
         self._is_writing = False
+        self._is_pressing = False
         for sink in (self._file, self._server):
             if sink is not None:
                 sink.after_fork_in_child()
@@ -133,6 +139,9 @@ class Reporter:
 
     def _work(self, now: float) -> bool:
         """One slice of records; whether there are more to take."""
+        if self._queue.is_pressing:
+            self._queue.is_pressing = False  # before its record is taken, never after
+            self._is_pressing = True
         self._seal_if_due(now)
         end = originals.monotonic() + SLICE_S
         while self._has_room():
@@ -167,15 +176,25 @@ class Reporter:
     def _seal_if_due(self, now: float) -> None:
         if self._server is None or not self._server.has_room:
             return
-        due = self._batcher.due
+        due = self._due
         if (
             due is not None and (due <= now or (self._is_urgent and not self._queue))
         ) or (due is None and self._owes_counts(now)):
             self._hand_over(self._batcher.seal(), now)
 
+    @property
+    def _due(self) -> float | None:
+        """When what was collected has to go, or None where nothing was."""
+        due = self._batcher.due
+        if due is None or not self._is_pressing or len(self._queue):
+            return due  # what waits in the queue may still go with it
+        return min(due, self._sealed_at + PRESSING_S)
+
     def _hand_over(self, batch: Batch, now: float) -> None:
         assert self._server is not None
         self._sealed_at = now
+        if not len(self._queue) and not len(self._batcher):
+            self._is_pressing = False
         self._server.give(batch)
 
     def _owes_counts(self, now: float) -> bool:
@@ -193,7 +212,7 @@ class Reporter:
     def _has_work(self) -> bool:
         if len(self._queue):
             return self._has_room()
-        due = self._batcher.due
+        due = self._due
         if due is None or not self._server_has_room():
             return False
         return self._is_urgent or due <= originals.monotonic()
@@ -216,7 +235,7 @@ class Reporter:
         until = NEVER
         if self._expects_records():
             until = now + (LOOK_S if self._idle_looks < IDLE_LOOKS else IDLE_LOOK_S)
-        due = self._batcher.due
+        due = self._due
         if due is not None and self._server_has_room():
             until = min(until, due)
         if self._drops.has_unsent and self._server is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from remora.agent.reporting import Drops, Queue, Reporter, ServerSink, Wait
 from remora.agent.reporting.answer import Answer
-from remora.agent.reporting.batch import RECORD_BYTES
+from remora.agent.reporting.batch import BATCH_RECORDS, RECORD_BYTES
 from remora.agent.reporting.queue import LIMIT_RECORDS, RESERVED_SHARE
 from remora.agent.runtime import originals
 from remora.errors import ServerUnreachableError
@@ -185,6 +185,40 @@ def test_in_a_flood_attacks_and_statuses_keep_their_place(world):
     world.report(0)
     world.run(20)
     assert world.told["queue-full"] == LIMIT_RECORDS + LIMIT_RECORDS // 10 + 2
+
+
+def test_an_attack_waits_for_no_company(world):
+    """A process that was killed within a second took its attacks with it."""
+    world.report("log")
+    world.run(0.5)
+    assert world.order == []
+    world.report("attack", important=True)
+    world.run(0.1)
+    assert world.order == ["log", "attack"]
+    world.report("log again")
+    world.run(0.5)
+    assert len(world.order) == 2
+    world.report("another", important=True)
+    world.report("last log")
+    world.run(0.3)
+    assert world.order[2:] == ["log again", "another", "last log"]
+
+
+def test_a_flood_of_attacks_goes_in_ten_batches_a_second(world):
+    for number in range(500):
+        world.report(number, important=True)
+        world.run(0.01)
+    world.run(0.5)
+    assert world.order == list(range(500))
+    assert 25 < len(world.batches) <= 51
+
+
+def test_an_attack_behind_a_full_batch_still_presses(world):
+    logs = [f"log {n}" for n in range(BATCH_RECORDS)]
+    world.report(*logs)
+    world.report("attack", important=True)
+    world.run(0.3)
+    assert world.order == [*logs, "attack"]
 
 
 def test_what_cannot_be_written_or_is_too_large_costs_itself_alone(world):

@@ -55,6 +55,18 @@ def test_the_first_record_wakes_and_the_others_do_not():
     assert calls == [1, 1, 1]
 
 
+def test_each_important_record_wakes_and_presses():
+    calls = []
+    queue = Queue(on_important=lambda: calls.append(len(queue)))
+    queue.put((dict,), 1)
+    assert (calls, queue.is_pressing) == ([], False)
+    queue.put((dict,), 1, True)
+    queue.put((dict,), 1, True)
+    assert (calls, queue.is_pressing) == ([2, 3], True)
+    queue.after_fork_in_child()
+    assert not queue.is_pressing
+
+
 def test_no_refusal_is_lost_between_threads():
     queue = Queue(limit_records=1000)
     refused = []
