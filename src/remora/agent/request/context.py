@@ -86,7 +86,8 @@ class RequestContext:
     what expressions gave, not yet read. `stored` are texts that came back from a
     database, with who had sent each; `kept_inputs` those that a later request may meet;
     `outgoing` has the hosts that it has asked, `names` paths that the app has made of
-    input and may yet open. `at_end` is what the edge does then.
+    input and may yet open. `at_end` is what the edge does then, and `unwatch` lets what
+    it has put before the body go.
     With an `opening` five of these texts are not there yet (see `UnreadContext`);
     `said` are those of its environ, as they were when it began.
     """
@@ -103,7 +104,6 @@ class RequestContext:
         "headers",
         "held",
         "id",
-        "is_watched",
         "kept_inputs",
         "method",
         "names",
@@ -123,6 +123,7 @@ class RequestContext:
         "status",
         "stored",
         "told",
+        "unwatch",
         "user",
     )
 
@@ -155,10 +156,10 @@ class RequestContext:
         self.ended = False
         self.told: set[object] | None = None
         self.guarded = False
-        self.is_watched = False
         self.stored: dict[str, str] | None = None
         self.kept_inputs: Inputs | None = None
         self.at_end: Callable[[], None] | None = None
+        self.unwatch: Callable[[], None] | None = None
         self.outgoing: Outgoing | None = None
         self.names: list[Input] | None = None
         self._inputs: Inputs | None = None
@@ -198,8 +199,11 @@ class RequestContext:
         `failure` is the exception that ends it, if one does.
         """
         self.ended = True
-        if self.at_end is not None:
-            self.at_end()
+        for let_go in (self.unwatch, self.at_end):
+            if let_go is not None:
+                let_go()
+        # What they belong to has us: kept, it would leave the request to the collector.
+        self.unwatch = self.at_end = None
         if self.held is not None:
             duration_ms = (originals.perf_counter_ns() - self.started) / 1e6
             self.held.release(failure, duration_ms)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType, SimpleNamespace
 from wsgiref.util import FileWrapper, setup_testing_defaults
@@ -22,7 +24,12 @@ from remora.agent.request import (
     serve_request,
     unseen,
 )
-from remora.agent.request.edge import AsgiApplication, WsgiApplication, WsgiEdge
+from remora.agent.request.edge import (
+    AsgiApplication,
+    WsgiApplication,
+    WsgiEdge,
+    watch_input,
+)
 from remora.errors import Blocked
 
 NAME = "remora.agent.request"
@@ -99,6 +106,29 @@ def test_what_a_server_looks_at_stays_what_it_was() -> None:
 
     edge = WsgiEdge(RequestContext(), {}, lambda *_: None)
     assert len(edge.answer(Sized([b"a"]))) == 1
+
+
+def test_a_request_that_is_over_leaves_nothing_to_the_collector() -> None:
+    def app(environ, start_response):
+        environ["wsgi.input"].readline()
+        return plain(environ, start_response)
+
+    def serve(app) -> weakref.ref[io.BytesIO]:
+        request = RequestContext()
+        body = io.BytesIO(b"one\ntwo")
+        environ = {"wsgi.input": body}
+        from_environ(request, environ)
+        watch_input(request, environ)
+        app(environ, lambda *_: None)
+        request.end()
+        assert environ["wsgi.input"].read().endswith(b"two")
+        return weakref.ref(body)
+
+    gc.disable()
+    try:
+        assert [serve(plain)(), serve(app)()] == [None, None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("app", [plain, parts])

@@ -23,12 +23,12 @@ def watch_input(context: RequestContext, environ: AppValue) -> None:
     if type(environ) is not dict:
         return
     # Below a handler of http.server, which has its framing too, the app's own counts.
-    if context.is_watched and context.at_end is None:
+    if context.unwatch is not None and context.at_end is None:
         return
     stream = environ.get("wsgi.input")
     if stream is not None and type(stream) is not WatchedInput:
-        context.is_watched = True
-        environ["wsgi.input"] = WatchedInput(stream, context)
+        environ["wsgi.input"] = watched = WatchedInput(stream, context)
+        context.unwatch = watched._remora_let_go  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - named so beside the stream's own
 
 
 class WatchedInput:
@@ -41,7 +41,7 @@ class WatchedInput:
 
     def __init__(self, stream: AppValue, context: RequestContext) -> None:
         self._remora_stream = stream
-        self._remora_context = context
+        self._remora_context: RequestContext | None = context
         self._remora_body: Body | None = None
 
     @property
@@ -52,9 +52,15 @@ class WatchedInput:
         """Keep what the app was just given; most requests have no body at all."""
         body = self._remora_body
         if body is None:
-            body = self._remora_body = watched_body(self._remora_context)
-            self._remora_context.body = body
+            context = self._remora_context
+            if context is None:
+                return
+            body = self._remora_body = context.body = watched_body(context)
         body.saw(piece)
+
+    def _remora_let_go(self) -> None:
+        """The request is over, and the environ that it knows has us."""
+        self._remora_context = None
 
     def read(self, *sizes: AppValue) -> AppValue:
         """What the stream gives."""
