@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from remora.agent.hooks import Arguments, Raise, Return
 from remora.agent.request import (
+    FOUND_LATER,
     RequestContext,
     UnreadContext,
     User,
@@ -73,6 +74,7 @@ class RequestScope:
         "_keys",
         "_kind",
         "_late",
+        "_puts",
     )
 
     def __init__(
@@ -93,6 +95,8 @@ class RequestScope:
         self._is_environ = kind == "wsgi" and collect is None and len(keys) == 1
         is_late = kind == "custom" and _LATE.issuperset(keys)
         self._late = (collect or _as_given) if is_late else None
+        is_put = kind == "details" and _PUTS.keys() >= set(keys)
+        self._puts = [_PUTS[key] for key in keys] if is_put else None
 
     def begin(self, state: dict[str, AppValue], *values: AppValue) -> None:
         """Open the context, or fill in the one that is open."""
@@ -163,8 +167,16 @@ class RequestScope:
         try:
             self._firings.count += 1
             context = current_request()
-            if context is not None:
+            if context is None:
+                return
+            if self._puts is None:
                 self._fill(context, self._said(values))
+                return
+            if self._collect is not None:
+                values = self._collect(*values)
+            for put, value in zip(self._puts, values, strict=True):
+                if type(value) is not Missing:
+                    put(context, value)
         except BaseException as error:  # noqa: BLE001 - the boundary: nothing of ours reaches the app
             self._firings.fault(error)
 
@@ -187,12 +199,19 @@ class RequestScope:
             protection.edge.note_message(context, said["message"])
         if "rows" in said and protection.stored is not None:
             protection.stored.meet(context, said["rows"])
-        if self._has_user and context.user is None:
-            user = said["user"]
-            if type(user) is not Missing and (user := identifier_of(user)):
-                context.user = User(user, {})
-                context.meet_list()
+        if self._has_user and type(said["user"]) is not Missing:
+            _put_user(context, said["user"])
         return True
+
+
+def _put_user(context: RequestContext, value: AppValue) -> None:
+    if context.user is None and (user := identifier_of(value)):
+        context.user = User(user, {})
+        context.meet_list()
+
+
+_PUTS = FOUND_LATER | {"user": _put_user}
+"""What most probes add, one value by one."""
 
 
 class WsgiEdgeSteps:

@@ -22,6 +22,7 @@ from remora.late import late_door
 
 if TYPE_CHECKING:
     from remora.agent.request.adapters import (
+        FOUND_LATER,
         UnreadContext,
         expanded_request,
         from_environ,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from remora.agent.request.trace import OpenSpan, begin_span, enter_span, traceparent
 
 __all__ = [
+    "FOUND_LATER",
     "Entry",
     "Held",
     "OpenSpan",
@@ -68,6 +70,7 @@ __all__ = [
 __getattr__ = late_door(
     globals(),
     {
+        "FOUND_LATER": "adapters",
         "UnreadContext": "adapters",
         "expanded_request": "adapters",
         "from_environ": "adapters",

@@ -15,7 +15,7 @@ from remora.agent.request.context import RequestContext, current_request
 from remora.expression import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _FIELDS_LIMIT = 200
 """Query fields that are kept: more is an attack or a mistake."""
@@ -35,9 +35,9 @@ HEADER_LIMIT = 8192
 
 _TEXT_LIMIT = 2000
 _SERVED = ("http", "websocket")
-_TEXTS = frozenset(("method", "path", "client", "route"))
+_TEXTS = frozenset(("method", "path", "client"))
 _OPENING = frozenset(("method", "path", "client", "raw_query", "raw_headers"))
-_UNREAD = {"query": "raw_query", "headers": "raw_headers", "parameters": "parameters"}
+_UNREAD = {"query": "raw_query", "headers": "raw_headers"}
 """Values that are only kept, and where: they are read when somebody asks."""
 
 _WITHOUT_PREFIX = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
@@ -143,21 +143,41 @@ def from_values(context: RequestContext, values: Mapping[str, object]) -> None:
     for key, value in values.items():
         if type(value) is Missing:
             continue
-        if key in _TEXTS:
+        if key in FOUND_LATER:
+            FOUND_LATER[key](context, value)
+        elif key in _TEXTS:
             if (text := _text(value)) is not None:
                 setattr(context, key, text)
         elif key in _UNREAD:
             setattr(context, _UNREAD[key], value)
-        elif key == "status":
-            if issubclass(type(value), int) and type(value) is not bool:
-                # a status of http.HTTPStatus too, whose own methods are not asked
-                context.status = int.__add__(value, 0)  # pyright: ignore[reportArgumentType] - asked one line above
-            elif type(value) is str and value[:3].isdigit():
-                context.status = int(value[:3])
     path = values.get("path")
     if type(path) is str and "?" in path and context.raw_query is None:
         path, _, context.raw_query = path.partition("?")
         context.path = path[:_TEXT_LIMIT]
+
+
+def _put_status(context: RequestContext, value: object) -> None:
+    if type(value) is str and value[:3].isdigit():
+        context.status = int(value[:3])
+    elif issubclass(type(value), int) and type(value) is not bool:
+        # a status of http.HTTPStatus too, whose own methods are not asked
+        context.status = int.__add__(value, 0)  # pyright: ignore[reportArgumentType] - asked one line above
+
+
+def _put_route(context: RequestContext, value: object) -> None:
+    context.route = context.route if (text := _text(value)) is None else text
+
+
+def _put_parameters(context: RequestContext, value: object) -> None:
+    context.parameters = value
+
+
+FOUND_LATER: dict[str, Callable[[RequestContext, object], None]] = {
+    "status": _put_status,
+    "route": _put_route,
+    "parameters": _put_parameters,
+}
+"""What is found out about a request that is open, and how it is put in."""
 
 
 def query_of(context: RequestContext) -> object:
