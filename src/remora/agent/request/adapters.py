@@ -17,17 +17,22 @@ from remora.expression import Missing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from remora.agent.interception import AppValue
+
 _FIELDS_LIMIT = 200
 """Query fields that are kept: more is an attack or a mistake."""
 
 HEADERS_LIMIT = 200
 """Headers that are kept: servers refuse more (gunicorn at 100)."""
 
-_NAMES_LIMIT = 500
-"""Names of headers that are remembered, and not put together for each request."""
+_ENVIRONS_LIMIT = 100
+"""Sets of keys of which the headers are remembered: clients have some dozens."""
 
-_NAME_LENGTH = 64
-"""Characters of one: those that browsers and proxies send are shorter."""
+_KEYS_LIMIT = 100
+"""Keys of one: environs have 30 to 50."""
+
+_KEYS_LENGTH = 4096
+"""Characters of them: 30 keys have some 500."""
 
 HEADER_LIMIT = 8192
 """Characters of one: servers refuse longer ones (gunicorn at 8190)."""
@@ -217,7 +222,7 @@ def headers_of(context: RequestContext) -> list[tuple[str, str]]:
         return list(_pairs(context.raw_headers))
     if "headers" in source:
         return list(_pairs(source["headers"]))
-    return _environ_headers(source.copy())
+    return _environ_headers(source)
 
 
 def header(context: RequestContext, name: str) -> str:
@@ -269,30 +274,34 @@ def _query(value: object) -> dict[str, object]:
     return fields
 
 
-class _Names(dict[str, str]):
-    """The headers' names by the keys of an environ; empty for a key of another kind."""
-
-    __slots__ = ()
-
-    def __missing__(self, key: str) -> str:
-        name = ""
-        if key.startswith("HTTP_") or key in _WITHOUT_PREFIX:
-            name = key.removeprefix("HTTP_").replace("_", "-").lower()
-        if len(self) < _NAMES_LIMIT and len(key) <= _NAME_LENGTH:
-            self[key] = name
-        return name
-
-
-_names = _Names()
+_headers_in: dict[tuple[object, ...], list[tuple[str, str]]] = {}
+"""By all keys of an environ, which are the same in most requests of a client: those of
+its headers, with the names that these have."""
 
 
 def _environ_headers(environ: dict[object, object]) -> list[tuple[str, str]]:
-    if set(map(type, environ)) != {str}:
-        environ = {key: value for key, value in environ.items() if type(key) is str}
-    named = zip(map(_names.__getitem__, environ), environ.values(), strict=True)  # pyright: ignore[reportArgumentType] - all are texts
-    found = [(name, value) for name, value in named if name]
-    texts = [(n, v[:HEADER_LIMIT]) for n, v in found if type(v) is str]
+    keys = tuple(environ)
+    if set(map(type, keys)) != {str}:
+        keys = tuple(key for key in keys if type(key) is str)
+    named = _headers_in.get(keys)
+    if named is None:
+        named = _find_headers(keys)
+    get = environ.get
+    texts = [(n, v[:HEADER_LIMIT]) for n, key in named if type(v := get(key)) is str]
     return texts[:HEADERS_LIMIT]
+
+
+def _find_headers(keys: tuple[AppValue, ...]) -> list[tuple[str, str]]:
+    named = [
+        (key.removeprefix("HTTP_").replace("_", "-").lower(), key)
+        for key in keys
+        if key.startswith("HTTP_") or key in _WITHOUT_PREFIX
+    ]
+    if len(keys) <= _KEYS_LIMIT and sum(map(len, keys)) <= _KEYS_LENGTH:
+        if len(_headers_in) >= _ENVIRONS_LIMIT:
+            _headers_in.clear()
+        _headers_in[keys] = named
+    return named
 
 
 def _pairs(value: object) -> Iterator[tuple[str, str]]:
