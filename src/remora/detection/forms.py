@@ -56,6 +56,12 @@ _ODD = re.compile(
 `%+&\\<{|,;?=`, tabs, ends of lines, nulls, all beyond ASCII. Said by what it is not: a
 range up to the last character takes 6 ms to compile."""
 
+_TANGLED = re.compile(r"[^ -~]|[%&+<=\\]|  |\.\.[./]|[\w-]{8}\.[\w-]{8,}\.").search
+"""What makes other forms of a text than runs of its pieces: decodings, tags, queries,
+spaces and climbs that are taken out, tokens."""
+
+_LONE = frozenset("abcdefghijklmnopqrstuvwxyz123456789_")
+_SEPARATOR = re.compile(r"([|,;])")
 _HAS_LETTER = re.compile(r"\w").search
 _IS_WORD = re.compile(r"\w+\Z").match
 _CLIMB = re.compile(r"(?:\.{0,2}[/\\]+)+")
@@ -91,31 +97,59 @@ def needles_of(texts: Iterable[str]) -> Needles | None:
     letter or digit is no needle, because it breaks out of nothing and is everywhere;
     but `0` is a host.
     """
-    given = [text for text in texts if text]
+    given = list(filter(None, texts))
     if not given:
         return Needles((), ())
     # All of them in one go, because this is done for each request.
     joined = "\1".join(given)
     if not joined.isascii():
         return None
-    needles = joined.lower().split("\1")
-    is_odd = _ODD(joined) or len(needles) > len(given)
-    if len(needles) > len(given):
-        needles = [text.lower() for text in given]
-    decoded = [
-        form
-        for text in given
-        if _BASE64(text) or (is_odd and _ODD(text))
-        for _, form in _decoded(text)
-        if form
-    ]
-    if decoded:
-        if not "".join(decoded).isascii():
+    lower = joined.lower().split("\1")
+    if len(lower) > len(given):
+        lower = [text.lower() for text in given]
+    decoding = set(filter(_BASE64, given))
+    if _ODD(joined):
+        decoding.update(filter(_ODD, given))
+    needles = set(lower)
+    for text in decoding:
+        pieces = _try_pieces(text)
+        if pieces is None:
+            pieces = [form for _, form in _decoded(text)]
+        if not "".join(pieces).isascii():
             return None
-        needles += [form.lower() for form in decoded]
-    words = {each for each in needles if each.isalnum() or _IS_WORD(each)}
-    others = {each.strip() or each for each in needles if each not in words}
-    return Needles({e for e in words if len(e) > 1 or e == "0"}, others)
+        needles.update(map(str.lower, pieces))
+    needles.discard("")
+    words = set(filter(str.isalnum, needles))
+    words.update(filter(_IS_WORD, needles - words))
+    others = {each.strip() or each for each in needles - words}
+    return Needles(words - _LONE, others)
+
+
+def _try_pieces(text: str) -> list[str] | None:
+    """Pieces of which one stands in each form of a text; None where nobody can tell.
+
+    All that quotes and separators take out of such a text, and out of that again, is a
+    run of its pieces that says more than a word. A run with a quote in it was cut at
+    separators alone: it has whole pieces between these. A run without one lies between
+    two quotes: it is a piece that says more by itself, or it has two that follow each
+    other.
+    """
+    if _ODD(text) is None or _TANGLED(text):
+        return None
+    pieces = [text.strip(" '\""), *[form for _, form in _escaped(text)]]
+    if len(text) > DEEP_LIMIT:
+        return pieces
+    pieces += [piece for piece in _SEPARATOR.split(text) if '"' in piece]
+    for between in text.split('"'):
+        parts = _SEPARATOR.split(between)
+        for piece in filter(_says_more, parts):
+            plain = piece.strip()
+            if _BASE64(plain) and _decode_base64(plain):
+                return None
+            pieces.append(piece)
+        pairs = ["".join(parts[at : at + 3]) for at in range(0, len(parts) - 2, 2)]
+        pieces += filter(_HAS_LETTER, pairs)
+    return pieces
 
 
 def join_parts(inputs: Iterable[Input]) -> Iterator[Input]:

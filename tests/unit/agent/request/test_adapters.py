@@ -221,24 +221,24 @@ def test_headers_are_found_where_the_environ_has_them_and_nowhere_else() -> None
     """Where they are is remembered for the next environ with the same keys."""
     for text in ("one", "two"):
         environ = {"HTTP_X_OWN": text, "CONTENT_TYPE": "a/b", "PATH_INFO": "/"}
-        assert adapters.headers_of(opened(environ)) == [
+        assert adapters.headers_of(request_of(environ)) == [
             ("x-own", text),
             ("content-type", "a/b"),
         ]
         other = {"PATH_INFO": "/", "HTTP_X_OTHER": text, 3: "x", "HTTP_X_OWN": None}
-        assert adapters.headers_of(opened(other)) == [("x-other", text)]
+        assert adapters.headers_of(request_of(other)) == [("x-other", text)]
 
 
 def test_what_clients_call_their_headers_is_not_gathered_for_ever() -> None:
     known = vars(adapters)["_headers_in"]
     for number in range(300):
-        adapters.headers_of(opened({f"HTTP_X_{number}": "x"}))
-        adapters.headers_of(opened({f"HTTP_X_{number}" * 500: "x"}))
+        adapters.headers_of(request_of({f"HTTP_X_{number}": "x"}))
+        adapters.headers_of(request_of({f"HTTP_X_{number}" * 500: "x"}))
     assert 0 < len(known) <= 100
     assert all(len("".join(keys)) <= 4096 for keys in known)
 
 
-def opened(environ) -> RequestContext:
+def request_of(environ) -> RequestContext:
     context = RequestContext()
     from_environ(context, environ)
     return context
