@@ -17,8 +17,6 @@ from remora.expression import Missing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from remora.agent.interception import AppValue
-
 _FIELDS_LIMIT = 200
 """Query fields that are kept: more is an attack or a mistake."""
 
@@ -28,11 +26,8 @@ HEADERS_LIMIT = 200
 _ENVIRONS_LIMIT = 100
 """Sets of keys of which the headers are remembered: clients have some dozens."""
 
-_KEYS_LIMIT = 100
-"""Keys of one: environs have 30 to 50."""
-
 _KEYS_LENGTH = 4096
-"""Characters of them: 30 keys have some 500."""
+"""Characters of the keys of one: 30 to 50 keys have some 800."""
 
 HEADER_LIMIT = 8192
 """Characters of one: servers refuse longer ones (gunicorn at 8190)."""
@@ -274,30 +269,32 @@ def _query(value: object) -> dict[str, object]:
     return fields
 
 
-_headers_in: dict[tuple[object, ...], list[tuple[str, str]]] = {}
+_headers_in: dict[str, list[tuple[str, str]]] = {}
 """By all keys of an environ, which are the same in most requests of a client: those of
 its headers, with the names that these have."""
 
 
 def _environ_headers(environ: dict[object, object]) -> list[tuple[str, str]]:
-    keys = tuple(environ)
-    if set(map(type, keys)) != {str}:
-        keys = tuple(key for key in keys if type(key) is str)
-    named = _headers_in.get(keys)
+    try:
+        # One text: to look a key of another kind up would run code of its class.
+        keys = "\0".join(environ)  # pyright: ignore[reportCallIssue, reportArgumentType] - caught below
+        named = _headers_in.get(keys)
+    except TypeError:
+        keys, named = "", None
     if named is None:
-        named = _find_headers(keys)
+        named = _find_headers(keys, environ)
     get = environ.get
     texts = [(n, v[:HEADER_LIMIT]) for n, key in named if type(v := get(key)) is str]
     return texts[:HEADERS_LIMIT]
 
 
-def _find_headers(keys: tuple[AppValue, ...]) -> list[tuple[str, str]]:
+def _find_headers(keys: str, environ: dict[object, object]) -> list[tuple[str, str]]:
     named = [
         (key.removeprefix("HTTP_").replace("_", "-").lower(), key)
-        for key in keys
-        if key.startswith("HTTP_") or key in _WITHOUT_PREFIX
+        for key in environ.copy()
+        if type(key) is str and (key.startswith("HTTP_") or key in _WITHOUT_PREFIX)
     ]
-    if len(keys) <= _KEYS_LIMIT and sum(map(len, keys)) <= _KEYS_LENGTH:
+    if 0 < len(keys) <= _KEYS_LENGTH:
         if len(_headers_in) >= _ENVIRONS_LIMIT:
             _headers_in.clear()
         _headers_in[keys] = named

@@ -235,7 +235,7 @@ def test_what_clients_call_their_headers_is_not_gathered_for_ever() -> None:
         adapters.headers_of(request_of({f"HTTP_X_{number}": "x"}))
         adapters.headers_of(request_of({f"HTTP_X_{number}" * 500: "x"}))
     assert 0 < len(known) <= 100
-    assert all(len("".join(keys)) <= 4096 for keys in known)
+    assert all(len(keys) <= 4096 for keys in known)
 
 
 def request_of(environ) -> RequestContext:

@@ -96,13 +96,17 @@ def gather(context: RequestContext, parameters: object) -> Inputs:
     for text, sender in (context.stored or {}).copy().items():
         found.add(text, "stored", sender)
     inputs = _with_joined(found.inputs)
-    everything = [*inputs, *(given for each in known for given in each.inputs)]
     if found.is_small and not found.cut:
         needles = needles_of([each.text for each in inputs])
         if needles is not None:
             needles.add(_needles_of_all(known))
-            return Inputs.behind(needles, partial(add_forms, everything))
-    return Inputs(add_forms(everything), found.cut or None)
+            return Inputs.behind(needles, partial(_formed, inputs, known))
+    return Inputs(_formed(inputs, known), found.cut or None)
+
+
+def _formed(inputs: list[Input], known: list[_Header]) -> Iterator[Input]:
+    """All inputs with their forms."""
+    return add_forms([*inputs, *(given for each in known for given in each.inputs)])
 
 
 def _late(
