@@ -12,7 +12,7 @@ import fcntl
 import os
 from functools import partial
 
-from remora.agent.probes.state_file import check_ours, is_at, open_locked
+from remora.agent.probes.state_file import is_at, open_locked, open_ours
 from remora.agent.runtime import originals
 from remora.errors import ConfigError
 
@@ -30,7 +30,7 @@ class StartMark:
     def was_left(self) -> bool:
         """Whether a start has died under the mark, which is then taken away."""
         try:
-            descriptor = self._open(_OPENING)
+            descriptor = open_ours(self._path, _OPENING)
         except FileNotFoundError:
             return False
         try:
@@ -46,7 +46,7 @@ class StartMark:
 
     def set(self) -> None:
         """From now on this process is starting."""
-        opening = partial(self._open, _OPENING | os.O_CREAT)
+        opening = partial(open_ours, self._path, _OPENING | os.O_CREAT)
         descriptor = open_locked(self._path, opening, fcntl.LOCK_SH)
         if descriptor is None:
             raise ConfigError("another process keeps its lock")
@@ -74,12 +74,3 @@ class StartMark:
     def is_set(self) -> bool:
         """Whether this process is starting."""
         return self._descriptor >= 0
-
-    def _open(self, flags: int) -> int:
-        descriptor = originals.open_fd(self._path, flags, 0o600)
-        try:
-            check_ours(descriptor)
-        except ConfigError:
-            originals.close_fd(descriptor)
-            raise
-        return descriptor

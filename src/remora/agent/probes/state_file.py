@@ -118,17 +118,11 @@ class StateFile:
     def _open(self) -> int:
         """Open it for reading. Raises FileNotFoundError where there is none."""
         try:
-            descriptor = originals.open_fd(self.path, _READING)
+            return open_ours(self.path, _READING)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise ConfigError(str(error.strerror)) from None
-        try:
-            check_ours(descriptor)
-        except ConfigError:
-            originals.close_fd(descriptor)
-            raise
-        return descriptor
 
     def _write(self, state: Remembered) -> None:
         message: dict[str, object] = {"state": _VERSION, "numbers": state.numbers}
@@ -156,13 +150,19 @@ class StateFile:
             raise
 
 
-def check_ours(descriptor: int) -> None:
-    """Raise ConfigError unless this is a regular file that is ours alone."""
+def open_ours(path: str, flags: int) -> int:
+    """Open a regular file that is ours alone. Raises ConfigError for any other."""
+    descriptor = originals.open_fd(path, flags, 0o600)
     about = originals.fstat(descriptor)
+    complaint = ""
     if not stat.S_ISREG(about.st_mode):
-        raise ConfigError("it is no regular file")
-    if about.st_uid != os.geteuid() or about.st_mode & 0o077:
-        raise ConfigError("others may read or write it; it has to be ours, mode 600")
+        complaint = "it is no regular file"
+    elif about.st_uid != os.geteuid() or about.st_mode & 0o077:
+        complaint = "others may read or write it; it has to be ours, mode 600"
+    if complaint:
+        originals.close_fd(descriptor)
+        raise ConfigError(complaint)
+    return descriptor
 
 
 def open_locked(path: str, opening: Callable[[], int], kind: int) -> int | None:
