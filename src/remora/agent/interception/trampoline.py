@@ -11,15 +11,9 @@ from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING
 
 from remora.agent.interception.asyncgen import first_step
+from remora.agent.interception.plan import GUARDED, UNGUARDED
 from remora.agent.interception.template import (
-    CO_HAS_DOCSTRING,
-    CO_ITERABLE_COROUTINE,
-    CO_NESTED,
-    CO_VARARGS,
-    CO_VARKEYWORDS,
-    GUARDED,
     PLAIN,
-    UNGUARDED,
     Shape,
     StepShape,
     nature_of,
@@ -29,6 +23,14 @@ from remora.agent.interception.template import (
 from remora.agent.runtime import guard, originals
 from remora.agent.runtime.frame_locals import OWN_LOCALS
 from remora.agent.targets import TRAMPOLINE_MARK
+from remora.agent.targets.code import (
+    CO_HAS_DOCSTRING,
+    CO_ITERABLE_COROUTINE,
+    CO_NESTED,
+    CO_VARARGS,
+    CO_VARKEYWORDS,
+    parameters,
+)
 from remora.expression import MISSING
 from remora.values import frozen_by_identity
 
@@ -180,13 +182,6 @@ class Loose:
             steps=_step_shapes(steps, signature.names, self.shield),
             loose="" if self.is_exact else loose,
         )
-
-
-def parameters(code: CodeType) -> tuple[str, ...]:
-    """All parameters in the order of the code's variables: `*` and `**` come last."""
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
-    return code.co_varnames[:count]
 
 
 def keywords_of(code: CodeType) -> tuple[str, ...]:
