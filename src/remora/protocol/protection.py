@@ -100,6 +100,22 @@ class ProtectionState:
     packs: tuple[PackState, ...] = ()
     rules: tuple[RuleState, ...] = ()
 
+    @property
+    def gist(self) -> tuple[object, ...]:
+        """What people should hear of soon: all but the counts that traffic moves."""
+        packs = tuple(
+            (
+                each.pack,
+                each.detector,
+                each.mode,
+                each.places,
+                each.flaws,
+                each.not_made,
+            )
+            for each in self.packs
+        )
+        return self.complaint, packs, tuple(each.refusal for each in self.rules)
+
     def to_json(self) -> dict[str, object]:
         """The message of docs/protocol.md, section Protection."""
         return {

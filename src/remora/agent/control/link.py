@@ -41,7 +41,11 @@ STATUS_S = 5.0
 """Between two looks at the counters (docs/protocol.md, section Status)."""
 
 COST_S = 30.0
-"""So long at most what the server knows of the agent's own cost stays as it is."""
+"""So long at most what the server knows of the agent's own cost stays as it is, and the
+counts of protection."""
+
+PROTECTION_S = 10.0
+"""Between two looks at protection: each takes as long as all statuses together."""
 
 SILENT_PINGS = 3
 STALLED_STREAMS = 3
@@ -128,7 +132,8 @@ class Link:
         self._backoff = Backoff()
         self._post_backoff = Backoff()
         self._has_news = False
-        self._cost_due_at = self._protection_due_at = 0.0
+        self._gist: tuple[object, ...] = ()
+        self._tell_anew()
         self._is_ending = False
         self._book.forget()
         self._queries.clear()
@@ -204,7 +209,7 @@ class Link:
                 if isinstance(error, WireError):
                     self._client.contact.failed(str(error))
             # A server that has restarted knows nothing any more of what is not stored.
-            self._cost_due_at = self._protection_due_at = 0.0
+            self._tell_anew()
             now = yield Wait()
             yield Wait(until=now + self._backoff.next_s())
 
@@ -334,15 +339,12 @@ class Link:
             query = self._queries.popleft()
             yield from self._post("answers", self._answer(query))
         if self._has_news:
-            self._protection_due_at = 0.0
+            self._tell_protection_anew()
         self._has_news = False
         revision = self._revision
         parts = self._book.news(self._listener.statuses(), revision)
         now = yield Wait()
-        guarded: ProtectionState | None = None
-        if now >= self._protection_due_at:
-            # Looked at seldom: it takes as long as all statuses together.
-            guarded = self._listener.protection()
+        guarded = self._protection_to_tell(now)
         if not parts and (guarded is not None or now >= self._cost_due_at):
             parts = [[]]
         for statuses in parts:
@@ -357,17 +359,35 @@ class Link:
             self._cost_due_at = now + COST_S
             if guarded is not None:
                 self._protection_due_at = now + COST_S
+                self._gist = guarded.gist
             was_taken = False
             try:
                 was_taken = yield from self._post("statuses", message)
             finally:
                 if not was_taken:
-                    self._cost_due_at = self._protection_due_at = 0.0
+                    self._tell_anew()
             if was_taken:
                 self._book.acknowledged(statuses, revision)
         if self._is_ending and self._registered is not None:
             yield from self._post("goodbye", {"reason": "the process ends"})
             self._registered = None
+
+    def _protection_to_tell(self, now: float) -> ProtectionState | None:
+        """How this process is protected, if that is news or was long not said."""
+        if now < self._protection_look_at:
+            return None
+        self._protection_look_at = now + PROTECTION_S
+        guarded = self._listener.protection()
+        is_due = now >= self._protection_due_at
+        return guarded if guarded and (is_due or guarded.gist != self._gist) else None
+
+    def _tell_protection_anew(self) -> None:
+        self._protection_look_at = self._protection_due_at = 0.0
+
+    def _tell_anew(self) -> None:
+        """The server may not know any more what it was told."""
+        self._cost_due_at = 0.0
+        self._tell_protection_anew()
 
     def _answer(self, query: Query) -> dict[str, object]:
         message: dict[str, object] = {

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from remora.agent.control import Link
+from remora.agent.control import Link, link
 from remora.agent.reporting import (
     Client,
     Drops,
@@ -27,6 +27,7 @@ class Obedient:
         self.blocked = ()
         self.rules = None
         self.guarded = None
+        self.looks = 0
         self.extra = []
         self.own_cost = Cost(1, 20, 60, 400, 0, 0, 2**20, 2**24)
         self.policies = []
@@ -46,6 +47,7 @@ class Obedient:
         self.rules = rules
 
     def protection(self):
+        self.looks += 1
         return self.guarded
 
     def statuses(self):
@@ -174,6 +176,34 @@ def test_rules_come_with_a_push_and_protection_is_told_when_it_changes(
     part.link.statuses_changed()
     part.worker.wake()
     until(lambda: told()[-1] == "unprotected")
+
+
+def test_a_check_that_was_not_made_is_told_before_the_next_counts(
+    fake_server, part_of, until, monkeypatch
+):
+    """Half a minute went by before anybody heard that a detector had given up."""
+    monkeypatch.setattr(link, "STATUS_S", 0.05)
+    monkeypatch.setattr(link, "PROTECTION_S", 0.1)
+    part = part_of(fake_server.url)
+
+    def guard(**counts):
+        pack = PackState("sql", "sql", "block", **counts)
+        part.listener.guarded = ProtectionState("block", requests=1, packs=(pack,))
+
+    def told():
+        posts = [post for post in fake_server.status_posts if "protection" in post]
+        return [post["protection"]["packs"][0] for post in posts]
+
+    guard(checks=1)
+    until(lambda: told() and told()[-1]["checks"] == 1)
+    before = len(told())
+    guard(checks=2)
+    looks = part.listener.looks
+    until(lambda: part.listener.looks > looks + 2)
+    assert len(told()) == before
+    guard(checks=3, not_made=(("too long", 1),))
+    until(lambda: len(told()) > before)
+    assert told()[-1]["not_made"] == {"too long": 1}
 
 
 def test_a_push_reaches_an_idle_agent_in_a_tenth_of_a_second(
