@@ -207,7 +207,8 @@ class RequestScope:
 def _put_user(context: RequestContext, value: AppValue) -> None:
     if context.user is None and (user := identifier_of(value)):
         context.user = User(user, {})
-        context.meet_list()
+        if protection.blocks:
+            protection.edge.meet_list(context)
 
 
 _PUTS = FOUND_LATER | {"user": _put_user}
@@ -227,7 +228,9 @@ class WsgiEdgeSteps:
         if request is None or request.guarded:
             return None
         outcome = self.enter_lazily(state, environ, start_response)
-        if outcome is None or not (protection.listed and request.meet_list()):
+        if outcome is None or not (
+            protection.listed and protection.edge.meet_list(request)
+        ):
             return outcome
         return self._given(state.pop(_EDGE).refuse)
 
@@ -251,7 +254,7 @@ class WsgiEdgeSteps:
         edge, request = state.pop(_EDGE, None), current_request()
         if edge is None or request is None:
             return parts
-        request.meet_list()
+        protection.edge.meet_list(request)
         return edge.answer(parts)
 
     def leave(self, state: dict[str, AppValue], result: AppValue) -> Outcome | None:
@@ -298,7 +301,7 @@ class AsgiEdgeSteps:
         if not protection.blocks:
             return Arguments(receive=edge.receive)
         context.guarded = True
-        if context.meet_list():
+        if protection.edge.meet_list(context):
             # The client may have left: that is no way to get the app called.
             with suppress(Exception):
                 await edge.refuse()
