@@ -182,6 +182,8 @@ def _decoded(text: str, *, is_deep: bool = True) -> list[tuple[str, str]]:
     """What comes of decoding, once and again, and of what apps do before a sink."""
     if _ODD(text) is None:
         plain = _decode_base64(text)
+        if not plain:
+            return []
         if _ODD(plain) is None and _BASE64(plain) is None:
             return [("base64", plain)]
     is_deep = is_deep and len(text) <= DEEP_LIMIT

@@ -273,8 +273,11 @@ def _environ_headers(environ: dict[object, object]) -> list[tuple[str, str]]:
     if named is None:
         named = _find_headers(keys, environ)
     get = environ.get
-    texts = [(n, v[:HEADER_LIMIT]) for n, key in named if type(v := get(key)) is str]
-    return texts[:HEADERS_LIMIT]
+    return [
+        (name, text if len(text) <= HEADER_LIMIT else text[:HEADER_LIMIT])
+        for name, key in named
+        if type(text := get(key)) is str
+    ]
 
 
 def _find_headers(keys: str, environ: dict[object, object]) -> list[tuple[str, str]]:
@@ -282,7 +285,7 @@ def _find_headers(keys: str, environ: dict[object, object]) -> list[tuple[str, s
         (key.removeprefix("HTTP_").replace("_", "-").lower(), key)
         for key in environ.copy()
         if type(key) is str and (key.startswith("HTTP_") or key in _WITHOUT_PREFIX)
-    ]
+    ][:HEADERS_LIMIT]
     if 0 < len(keys) <= _KEYS_LENGTH:
         if len(_headers_in) >= _ENVIRONS_LIMIT:
             _headers_in.clear()
