@@ -1,5 +1,7 @@
 """What is said at once of an argument must be what reading the request would say."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from remora.agent.request import (
     inputs_of,
     sources,
 )
+from remora.agent.request.edge.bodies import watched_body
 from remora.detection import Input, Inputs, path, shell, sql, url
 from remora.detection.inputs import Needles
 
@@ -65,6 +68,68 @@ def test_what_is_called_absent_at_once_is_no_attack_when_read(
     for name, judge in JUDGES.items():
         if inputs_of(fresh).are_absent_from(argument, WORDS_IN.get(name)):
             assert judge(argument, Inputs(given_inputs)) is None, (name, argument)
+
+
+PLAIN = st.lists(
+    st.sampled_from(
+        ["a", "id", "'", " ", "/", ", ", ",", ";", "|", "--", "OR 1", "Kim"]
+    ),
+    max_size=4,
+).map("".join)
+VALUES = st.recursive(
+    PLAIN | TEXT | st.sampled_from([0, -12, 1.5e9, 10**400, None, True, "0x7f000001"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(PLAIN, inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+DOCUMENTS = st.one_of(
+    VALUES.map(json.dumps),
+    VALUES.map(lambda value: json.dumps(value, ensure_ascii=False, indent=1)),
+    st.lists(st.tuples(PLAIN, PLAIN), max_size=3).map(
+        lambda pairs: "{" + ",".join(f'"{n}":"{v}", "{n}": 1' for n, v in pairs) + "}"
+    ),
+    VALUES.map(lambda value: "[" * 60 + json.dumps(value) + "]" * 60),
+    st.lists(VALUES.map(json.dumps), max_size=3).map("\n".join),
+    st.tuples(VALUES, st.integers(1, 9)).map(lambda two: json.dumps(two[0])[: -two[1]]),
+)
+KINDS = st.sampled_from(
+    ["application/json", "application/json; charset=utf-16", "a/b; charset=latin-1",
+     "application/json; charset=utf-7", "application/x-www-form-urlencoded", ""]
+)  # fmt: skip
+
+
+def context_with(content: bytes, kind: str, cut: int) -> RequestContext:
+    """The body comes in two pieces, as one that is chunked may."""
+    context = context_of("", "/api", "c=a1", "agent", None)
+    context.source["CONTENT_TYPE"] = kind
+    context.body = watched_body(context)
+    for piece in (content[:cut], content[cut:]):
+        context.body.saw(piece)
+    return context
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    document=DOCUMENTS,
+    charset=st.sampled_from(["utf-8", "utf-8", "utf-16", "utf-32-le"]),
+    kind=KINDS,
+    cut=st.integers(0, 20),
+    around=AROUND,
+    change=CASES,
+    data=st.data(),
+)
+def test_what_is_called_absent_of_a_document_is_no_attack_when_read(
+    document, charset, kind, cut, around, change, data
+):
+    content = document.encode(charset, "surrogatepass")
+    read = Inputs(inputs_of(context_with(content, kind, cut)))
+    text = data.draw(st.sampled_from([each.text for each in read]))
+    argument = around.format(change(text))
+    fresh = inputs_of(context_with(content, kind, cut))
+    for name, judge in JUDGES.items():
+        if fresh.are_absent_from(argument, WORDS_IN.get(name)):
+            assert judge(argument, read) is None, (name, argument)
 
 
 @pytest.mark.parametrize(
