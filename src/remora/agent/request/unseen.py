@@ -10,7 +10,6 @@ import sys
 from remora.agent.request.context import OUTSIDE_FEW
 
 UNSEEN_SERVERS = {
-    "sanic": "Sanic's server",
     "robyn": "Robyn",
     "twisted.web.resource": "Twisted's own resources",
     "bjoern": "bjoern",
