@@ -86,7 +86,8 @@ class RequestContext:
     what expressions gave, not yet read. `stored` are texts that came back from a
     database, with who had sent each; `kept_inputs` those that a later request may meet;
     `outgoing` has the hosts that it has asked, `names` paths that the app has made of
-    input and may yet open. `at_end` is what the edge does then.
+    input and may yet open, `links` the symbolic ones that it has unpacked from an
+    archive. `at_end` is what the edge does then.
     With an `opening` five of these texts are not there yet (see `UnreadContext`);
     `said` are those of its environ, as they were when it began.
     """
@@ -105,6 +106,7 @@ class RequestContext:
         "id",
         "is_watched",
         "kept_inputs",
+        "links",
         "method",
         "names",
         "opening",
@@ -161,6 +163,7 @@ class RequestContext:
         self.at_end: Callable[[], None] | None = None
         self.outgoing: Outgoing | None = None
         self.names: list[Input] | None = None
+        self.links: dict[str, str] | None = None
         self._inputs: Inputs | None = None
         self._version: tuple[object, ...] = ()
 
