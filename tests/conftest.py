@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ def interpreters():
     return [Path(path) for path in given.split(os.pathsep) if path] or [
         Path(sys.executable)
     ]
+
+
+@pytest.fixture
+def turns():
+    """`turns(40)`: so many, or on a busy machine what fits into some seconds.
+
+    Threads that fight for the interpreter wait for a processor at each change between
+    them, if others keep that busy: the same turns take a second or half a minute.
+    """
+
+    def turns(most, least=5, seconds=3.0):
+        end = time.monotonic() + seconds
+        for number in range(most):
+            if number >= least and time.monotonic() >= end:
+                return
+            yield number
+
+    return turns
 
 
 @pytest.fixture

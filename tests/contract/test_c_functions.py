@@ -303,7 +303,7 @@ def test_other_readers_of_frames_are_refused(probes: Probes, target: str) -> Non
         Handle(target, {"pre": lambda: None}, probes)
 
 
-def test_threads_that_call_while_hooks_come_and_go(install: Install) -> None:
+def test_threads_that_call_while_hooks_come_and_go(install: Install, turns) -> None:
     stop = threading.Event()
     errors: list[BaseException] = []
 
@@ -322,7 +322,7 @@ def test_threads_that_call_while_hooks_come_and_go(install: Install) -> None:
     try:
         for thread in threads:
             thread.start()
-        for _ in range(40):
+        for _ in turns(40):
             handle = install("os:strerror", pre=lambda: None)
             other = install("os:strerror", post=lambda result: None)
             handle.remove()

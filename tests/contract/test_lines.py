@@ -711,7 +711,9 @@ def test_a_probe_is_removed_while_its_line_runs(lines) -> None:
     assert module.run.__code__ is code
 
 
-def test_threads_that_run_a_line_lose_no_firing_while_others_come_and_go(lines) -> None:
+def test_threads_that_run_a_line_lose_no_firing_while_others_come_and_go(
+    lines, turns
+) -> None:
     module = lines.load(CHARGE)
     code = module.charge.__code__
     lines.add("test", name="steady", count=True)
@@ -733,7 +735,7 @@ def test_threads_that_run_a_line_lose_no_firing_while_others_come_and_go(lines) 
     try:
         for thread in threads:
             thread.start()
-        for _ in range(40):
+        for _ in turns(40):
             lines.add("first", name="other", log="{amount}", limit={"rate": "1/m"})
             lines.add("test", name="last", count={"by": ["fee"]})
             lines.remove("other")

@@ -11,14 +11,8 @@ import pymysql
 import pytest
 
 import remora
-from remora.agent.capture import SecretNames
 from remora.agent.control.protection import read_packs, read_stored
-from remora.agent.diagnostics import Diagnostics
-from remora.agent.hooks import HookTable
-from remora.agent.modules import ModuleStore
-from remora.agent.probes import Probes
 from remora.agent.request import RequestContext, protection, serve_request
-from remora.protocol import Instance
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 TABLE = "CREATE TEMPORARY TABLE remora_u (id integer, name varchar(40), pin integer)"
@@ -134,28 +128,15 @@ def database(request):
 
 
 @pytest.fixture
-def guard():
+def guard(probes):
     """Puts the packs of some detectors into this process until the test ends."""
-    store = ModuleStore(Diagnostics("off"))
-    store.start()
-    instance = Instance("i", "app", "dev", "0", "host", 1, 0, 0, "CPython", "0")
-    probes = Probes(
-        store,
-        HookTable(),
-        lambda *_: True,
-        SecretNames(()),
-        lambda: instance,
-        lambda: None,
-    )
-    store.subscribe(probes.module_loaded)
+    probes.store.subscribe(probes.module_loaded)
 
     def begin(*detectors, allowed=(), others=()):
         modes = dict.fromkeys(detectors, "block")
         probes.add([*read_packs(modes, allowed, {}), *others])
 
-    yield begin
-    probes.clear()
-    store.stop()
+    return begin
 
 
 @pytest.fixture

@@ -328,8 +328,8 @@ def with_certificate(host, port):
 
 CONNECTING = [
     with_socket, with_error_number, with_datagram, with_datagram_and_flags,
-    with_message, with_http_client, with_tunnel, with_streams, with_loop, with_own_socket,
-    with_datagrams, with_anyio, with_created, with_certificate,
+    with_message, with_http_client, with_tunnel, with_streams, with_loop,
+    with_own_socket, with_datagrams, with_anyio, with_created, with_certificate,
     lambda host, port: socket.getaddrinfo(host, port),
     lambda host, port: socket.gethostbyname(host),
     lambda host, port: ftplib.FTP().connect(host, port, timeout=20),

@@ -115,7 +115,7 @@ def run_beside(work: list[Callable[[], object]], change: Callable[[], int]) -> i
 
     threads = [threading.Thread(target=repeat, args=(one,)) for one in work]
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
+    sys.setswitchinterval(1e-4)
     try:
         for thread in threads:
             thread.start()

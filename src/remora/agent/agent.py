@@ -211,7 +211,7 @@ class Agent:
             handle.remove()
         parts.probes.clear()
         protection.rules = None
-        protection.turn("off")
+        protection.end()
         empty_cells()
         for undo in reversed(parts.undo):
             undo()

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from remora.agent.actions.attack import STATEMENT_LIMIT, VALUE_LIMIT
 from remora.agent.actions.verdict import ask
-from remora.agent.request import RequestContext
+from remora.agent.request import RequestContext, inputs_of
 from remora.cli.answers import get_number, get_object, get_text
 from remora.cli.recorded import NotRecordedError, Told
 from remora.cli.values import format_value
@@ -188,7 +188,7 @@ def _inputs(call: RecordedCall, read: Callable[[Tree], AppValue]) -> tuple[Input
             context.raw_headers = list(value.items())
     if get_text(request, "method") not in _BODILESS:
         lacking = lacking or "the body of a request is not in records"
-    return context.inputs(), lacking
+    return inputs_of(context), lacking
 
 
 def _read_of_request(

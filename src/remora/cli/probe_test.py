@@ -12,6 +12,7 @@ from remora.agent.control import read_probe_file
 from remora.cli.connection import open_client
 from remora.cli.dry_run import run, unchecked
 from remora.cli.output import INDENT, Span, open_output, print_json
+from remora.cli.records import format_count
 from remora.errors import CommandError, RemoraError
 from remora.protocol import parse_instance
 
@@ -120,10 +121,10 @@ def _show(
         )
         return
     recorders = ", ".join(sorted(trial.recorders)[:SITES_SHOWN])
-    output.line(f"{INDENT}{_counted(trial.calls, 'recorded call')}, by {recorders}")
+    output.line(f"{INDENT}{format_count(trial.calls, 'recorded call')}, by {recorders}")
     output.line(
-        Span(f"{INDENT}would have {verb} {_counted(trial.fired, 'time')}", "bold"),
-        f", not {_counted(trial.quiet, 'time')}",
+        Span(f"{INDENT}would have {verb} {format_count(trial.fired, 'time')}", "bold"),
+        f", not {format_count(trial.quiet, 'time')}",
     )
     if trial.fired:
         _rows(output, "on", trial.values)
@@ -152,10 +153,6 @@ def _nearest(targets: str, sites: Counter[str]) -> str:
         return ": there are no records of calls at all"
     close = get_close_matches(targets, sites, SITES_SHOWN, 0.3)
     return f"; recorded are {', '.join(close or list(sites)[:SITES_SHOWN])}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _to_json(trial: Trial, *, knows_instances: bool) -> dict[str, object]:

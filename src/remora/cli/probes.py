@@ -10,7 +10,7 @@ from remora.cli.answers import get_number, get_object, get_objects, get_text
 from remora.cli.connection import open_client
 from remora.cli.names import InstanceNames
 from remora.cli.output import INDENT, Output, Span, Table, open_output, print_json
-from remora.cli.records import format_date
+from remora.cli.records import format_count, format_date
 from remora.cli.statuses import (
     STATE_STYLES,
     read_statuses,
@@ -70,7 +70,7 @@ def show_kept(output: Output, kept: Sequence[JsonObject]) -> None:
         output.line(
             Span(probe_id, "magenta"),
             Span(" kept", "yellow"),
-            f" by {count} instance{'' if count == 1 else 's'}{app} at "
+            f" by {format_count(count, 'instance')}{app} at "
             f"{get_text(entry, 'site') or 'no place yet'}: "
             f"{get_text(entry, 'reason')}; `remora probe remove {probe_id} --key FILE` "
             "takes it away",

@@ -14,7 +14,7 @@ from remora.cli.answers import (
 )
 from remora.cli.connection import open_client
 from remora.cli.output import INDENT, Output, Span, Table, open_output, print_json
-from remora.cli.records import format_date
+from remora.cli.records import format_count, format_date
 from remora.errors import CommandError
 
 if TYPE_CHECKING:
@@ -144,8 +144,8 @@ def _pack(pack: JsonObject) -> Iterator[Span]:
     yield Span(f"at {', '.join(guarded)}" if guarded else "at nothing")
     if waiting:
         yield Span(f"  not imported: {', '.join(waiting)}", "dim")
-    checks = get_number(pack, "checks")
-    yield Span(f"  {checks} check{'' if checks == 1 else 's'}", "dim")
+    checks = format_count(get_number(pack, "checks"), "check")
+    yield Span(f"  {checks}", "dim")
 
 
 def show_rules(output: Output, rules: Sequence[JsonObject]) -> None:

@@ -125,3 +125,8 @@ def format_age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return f"{max(0, int(seconds))}s"
+
+
+def format_count(number: int, what: str) -> str:
+    """A number of things: `1 site`, `2 sites`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from remora.cli.answers import get_number, get_object, get_objects, get_text
 from remora.cli.names import name_instance
 from remora.cli.output import INDENT, Span
-from remora.cli.records import format_date
+from remora.cli.records import format_count, format_date
 from remora.protocol import SUPPRESSIONS, UNMET_LIMIT, State
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def status_line(entry: InstanceStatus) -> list[Span]:
         repeated = reason.startswith(f"{entry.state} ")
         spans.append(Span(reason[len(entry.state) :] if repeated else f": {reason}"))
     elif count := get_number(status, "site_count"):
-        spans.append(Span(f" at {count} site{'s' if count != 1 else ''}"))
+        spans.append(Span(f" at {format_count(count, 'site')}"))
     return spans
 
 
@@ -109,7 +109,7 @@ def _site(site: JsonObject) -> Iterator[Span]:
 
 def _counters(status: JsonObject) -> Iterator[str]:
     firings, unmet = get_number(status, "firings"), get_number(status, "unmet")
-    yield "1 firing" if firings == 1 else f"{firings} firings"
+    yield format_count(firings, "firing")
     if not firings and not unmet and _is_in_force(status):
         yield "no call has come to it so far"
     if firings and unmet:

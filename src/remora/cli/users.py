@@ -9,7 +9,7 @@ from remora.cli.answers import get_number, get_object, get_objects, get_text
 from remora.cli.attacks import read_filters, show_attacks, show_vulnerabilities
 from remora.cli.connection import open_client
 from remora.cli.output import INDENT, Output, Span, Table, open_output, print_json
-from remora.cli.records import format_date
+from remora.cli.records import format_count, format_date
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -72,7 +72,7 @@ def tell_user(output: Output, user: JsonObject) -> None:
         Span(get_text(user, "actor"), "bold magenta"), f" in {get_text(user, 'app')}"
     )
     attacks, blocked = get_number(user, "attacks"), get_number(user, "blocked")
-    said = f"{attacks} attack{'' if attacks == 1 else 's'}, {blocked} blocked"
+    said = f"{format_count(attacks, 'attack')}, {blocked} blocked"
     output.line(INDENT, f"{said}: {_detectors(user)}")
     first, last = (format_date(get_number(user, key)) for key in ("first", "last"))
     output.line(INDENT, f"from {first} to {last}")

@@ -8,11 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import remora
-from remora.agent.request import current_request, protection
+from remora.agent.request import actor_of, current_request, sources, turn_protection
 from remora.errors import Blocked
 
 remora.hook("shlex:quote", pre=lambda: None)  # requests are seen once there is a probe
-protection.turn("block")
+turn_protection("block")
 closed = []
 pool = ThreadPoolExecutor(4)
 
@@ -63,7 +63,7 @@ STREAMS = {"early": early, "late": late, "fine": fine}
 
 
 def inputs_of(text):
-    found = current_request().inputs().named(text)
+    found = sources.inputs_of(current_request()).named(text)
     return None if found is None else [found.source, found.parameter]
 
 
@@ -82,8 +82,8 @@ def mine():
 
 def told():
     request = current_request()
-    found = {each.text for each in request.inputs() if each.source == "query"}
-    return [request.actor, sorted(found)]
+    found = {each.text for each in sources.inputs_of(request) if each.source == "query"}
+    return [actor_of(request), sorted(found)]
 
 
 def written(what, start):

@@ -12,7 +12,7 @@ from django.urls import path
 from django.utils.deprecation import MiddlewareMixin
 
 from edges import STREAMS, block, inputs_of, swallow
-from remora.agent.request import current_request
+from remora.agent.request import actor_of, current_request
 
 settings.configure(
     DEBUG=False,
@@ -81,7 +81,7 @@ def login(request, number):
 
 def who(request, name):
     request.user.id
-    said = [current_request().actor, inputs_of(name), current_request().route]
+    said = [actor_of(current_request()), inputs_of(name), current_request().route]
     return HttpResponse(json.dumps(said))
 
 

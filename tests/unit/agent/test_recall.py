@@ -48,6 +48,14 @@ def in_child(work):
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
+def fill(*more):
+    # Lets a process before this one be sent a signed probe, and these.
+    def work():
+        begin()
+        push(signed(sink()), *map(probe, more))
+        remora.stop()
+    assert in_child(work) == 0
+
 def die_starting():
     def work():
         begin()
@@ -229,11 +237,7 @@ def test_after_a_death_at_the_start_it_is_left_out_once_and_after_two_forgotten(
 ) -> None:
     app(
         """
-        def fill():
-            begin()
-            push(signed(sink()), probe(look))
-            remora.stop()
-        in_child(fill)
+        fill(look)
         die_starting()
         def left_out():
             begin()
@@ -262,11 +266,7 @@ def test_after_a_death_at_the_start_it_is_left_out_once_and_after_two_forgotten(
 def test_a_start_that_outlives_it_makes_an_earlier_death_forgotten(app) -> None:
     app(
         """
-        def fill():
-            begin()
-            push(signed(sink()))
-            remora.stop()
-        in_child(fill)
+        fill()
         def live():
             recall.SETTLED_S = 0.0
             begin()
@@ -288,11 +288,7 @@ def test_a_start_that_outlives_it_makes_an_earlier_death_forgotten(app) -> None:
 def test_who_ends_in_order_or_forks_while_it_starts_has_not_died(app) -> None:
     app(
         """
-        def fill():
-            begin()
-            push(signed(sink()))
-            remora.stop()
-        in_child(fill)
+        fill()
         begin()
         assert os.path.exists("remora.state.start")
         # a child that ends takes no mark away, and another start sees a living one

@@ -32,24 +32,10 @@ STATUS = Status(
     unread=(("a.b", "property"),),
     not_made=(("N inputs are too many", 3),),
 )
-PROTECTION = ProtectionState(
-    "block",
-    "",
-    5,
-    1,
-    (
-        PackState(
-            "sql",
-            "sql",
-            "block",
-            ("sqlite3",),
-            (),
-            (Flaw("x", "failed", "y"),),
-            not_made=(("the check failed", 2),),
-        ),
-    ),
-    (RuleState("r", 2, "no"),),
-)
+FLAW = Flaw("x", "failed", "y")
+NOT_MADE = (("the check failed", 2),)
+PACK = PackState("sql", "sql", "block", ("sqlite3",), (), (FLAW,), not_made=NOT_MADE)
+PROTECTION = ProtectionState("block", "", 5, 1, (PACK,), (RuleState("r", 2, "no"),))
 HUGE = "x" * 100_000
 
 READERS = [

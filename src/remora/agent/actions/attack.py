@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from remora.agent.actions.observe import record_context
 from remora.agent.capture import ShapeRedactor, is_secret_name
 from remora.agent.capture.source_lines import is_own_file, source_around, source_line
+from remora.agent.request import actor_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +120,7 @@ def make_attack(  # noqa: PLR0913, PLR0917 - the tuple of a firing, spread out
         **said,
         "request": context.get("request", {}),
         "user": context.get("user"),
-        "actor": request.actor,
+        "actor": actor_of(request),
         "stack": order_stack(stack, is_secret),
     }
 

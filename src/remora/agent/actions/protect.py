@@ -21,7 +21,13 @@ from remora.agent.actions.verdict import WORDS_IN, ask
 from remora.agent.capture import calling_frame, capture_stack
 from remora.agent.capture.source_lines import is_own_file, source_line
 from remora.agent.hooks import Raise
-from remora.agent.request import current_request, current_user, protection, read_opening
+from remora.agent.request import (
+    current_request,
+    current_user,
+    inputs_of,
+    protection,
+    read_opening,
+)
 from remora.agent.runtime import guard, originals
 from remora.detection import Finding, NotMade
 from remora.errors import Blocked
@@ -136,7 +142,7 @@ class Judge:
         try:
             # inside: a Ctrl-C that arrives at this very call must not leave the mark
             _busy.add(ident)
-            inputs = request.inputs()
+            inputs = inputs_of(request)
             # By far most calls end here: no input of the request is in the argument.
             keeps = protection.stored is not None
             is_quick = self._needs_input and not request.names
@@ -278,7 +284,7 @@ class Judge:
             self._firings.fault(error)
             self._firings.miss("the check failed")
             text = text_of(value) or " ".join(texts_of(value) or ())
-            is_held = holds_input(text, request.inputs())
+            is_held = holds_input(text, inputs_of(request))
         except BaseException as another:
             if another is error:
                 raise  # it is the app's own, and ends this call before it is made

@@ -191,7 +191,8 @@ class RequestScope:
             user = said["user"]
             if type(user) is not Missing and (user := identifier_of(user)):
                 context.user = User(user, {})
-                context.meet_list()
+                if protection.blocks:
+                    protection.edge.meet_list(context)
         return True
 
 
@@ -253,7 +254,9 @@ class WsgiEdgeSteps:
         if request is None or request.guarded:
             return None
         outcome = self.enter_lazily(state, environ, start_response)
-        if outcome is None or not (protection.listed and request.meet_list()):
+        if outcome is None or not (
+            protection.listed and protection.edge.meet_list(request)
+        ):
             return outcome
         return self._given(state.pop(_EDGE).refuse)
 
@@ -277,7 +280,7 @@ class WsgiEdgeSteps:
         edge, request = state.pop(_EDGE, None), current_request()
         if edge is None or request is None:
             return parts
-        request.meet_list()
+        protection.edge.meet_list(request)
         return edge.answer(parts)
 
     def leave(self, state: dict[str, AppValue], result: AppValue) -> Outcome | None:
@@ -324,7 +327,7 @@ class AsgiEdgeSteps:
         if not protection.blocks:
             return Arguments(receive=edge.receive)
         context.guarded = True
-        if context.meet_list():
+        if protection.edge.meet_list(context):
             # The client may have left: that is no way to get the app called.
             with suppress(Exception):
                 await edge.refuse()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from remora.agent.modules import LoadedModule, ModuleStore
     from remora.agent.probes.trust import Terms
     from remora.agent.request.rules import RuleBook
+    from remora.agent.request.turning import Mode
     from remora.protocol import Instance, Probe
 
 
@@ -147,7 +148,7 @@ class Probes:
         if any(probe.protect is not None for probe in probes):
             __import__("remora.agent.probes.guarding")
             if not protection.watches:
-                protection.turn("watch")
+                _turn("watch")
 
     def obey(self, rules: RuleBook | None) -> None:
         """Let attacks from now on be treated as these rules say."""
@@ -169,7 +170,7 @@ class Probes:
         }
         if protection.watches or modes:
             weaker = "watch" if "watch" in modes else "off"
-            protection.turn("block" if "block" in modes else weaker)
+            _turn("block" if "block" in modes else weaker)
 
     def try_switch_off(self, reason: str) -> bool:
         """Take everything away for good; False where a change is under way just now.
@@ -187,7 +188,7 @@ class Probes:
             for placement in self._local:
                 placement.remove()
             self._local.clear()
-            protection.turn("off")
+            protection.end()
         finally:
             lock.release()
         return True
@@ -321,3 +322,10 @@ class Probes:
         """A lock held by a thread of the parent would never be released here."""
         self._lock = originals.allocate_rlock()
         self.hooks.after_fork_in_child()
+
+
+def _turn(mode: Mode) -> None:
+    # Late, because only few processes have protection.
+    from remora.agent.request import turn_protection
+
+    turn_protection(mode)

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+from functools import partial
 
-from remora.agent.probes.state_file import check_ours, is_at
+from remora.agent.probes.state_file import is_at, open_locked, open_ours
 from remora.agent.runtime import originals
 from remora.errors import ConfigError
-
-_TRIES = 10
-_PAUSE_S = 0.005
-"""Another start looks at the mark for less than a millisecond."""
 
 _OPENING = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -33,7 +30,7 @@ class StartMark:
     def was_left(self) -> bool:
         """Whether a start has died under the mark, which is then taken away."""
         try:
-            descriptor = self._open(_OPENING)
+            descriptor = open_ours(self._path, _OPENING)
         except FileNotFoundError:
             return False
         try:
@@ -49,18 +46,11 @@ class StartMark:
 
     def set(self) -> None:
         """From now on this process is starting."""
-        for _ in range(_TRIES):
-            descriptor = self._open(_OPENING | os.O_CREAT)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                originals.sleep(_PAUSE_S)
-            else:
-                if is_at(descriptor, self._path):
-                    self._descriptor, self._pid = descriptor, originals.getpid()
-                    return
-            originals.close_fd(descriptor)
-        raise ConfigError("another process keeps its lock")
+        opening = partial(open_ours, self._path, _OPENING | os.O_CREAT)
+        descriptor = open_locked(self._path, opening, fcntl.LOCK_SH)
+        if descriptor is None:
+            raise ConfigError("another process keeps its lock")
+        self._descriptor, self._pid = descriptor, originals.getpid()
 
     def clear(self, *, is_over: bool = True) -> None:
         """This start is over, or with `is_over` false: as far as this process goes.
@@ -84,12 +74,3 @@ class StartMark:
     def is_set(self) -> bool:
         """Whether this process is starting."""
         return self._descriptor >= 0
-
-    def _open(self, flags: int) -> int:
-        descriptor = originals.open_fd(self._path, flags, 0o600)
-        try:
-            check_ours(descriptor)
-        except ConfigError:
-            originals.close_fd(descriptor)
-            raise
-        return descriptor

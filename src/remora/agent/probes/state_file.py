@@ -40,7 +40,7 @@ _VERSION = 1
 
 _TRIES = 10
 _PAUSE_S = 0.005
-"""Somebody else's change takes less than a millisecond; nobody is waited for longer."""
+"""Others keep a lock for less than a millisecond; nobody is waited for longer."""
 
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """O_NONBLOCK: the open of a named pipe would wait for a writer."""
@@ -106,33 +106,23 @@ class StateFile:
             originals.close_fd(descriptor)
 
     def _open_locked(self) -> int:
-        """The file that is there under this name while we hold its lock."""
-        for _ in range(_TRIES):
-            descriptor = self._open()
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                originals.sleep(_PAUSE_S)
-            else:
-                if is_at(descriptor, self.path):
-                    return descriptor
-            originals.close_fd(descriptor)
-        return self._open()
+        """The file that is there, locked where that can be."""
+        try:
+            descriptor = open_locked(self.path, self._open, fcntl.LOCK_EX)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            descriptor = None
+        return self._open() if descriptor is None else descriptor
 
     def _open(self) -> int:
         """Open it for reading. Raises FileNotFoundError where there is none."""
         try:
-            descriptor = originals.open_fd(self.path, _READING)
+            return open_ours(self.path, _READING)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise ConfigError(str(error.strerror)) from None
-        try:
-            check_ours(descriptor)
-        except ConfigError:
-            originals.close_fd(descriptor)
-            raise
-        return descriptor
 
     def _write(self, state: Remembered) -> None:
         message: dict[str, object] = {"state": _VERSION, "numbers": state.numbers}
@@ -160,13 +150,41 @@ class StateFile:
             raise
 
 
-def check_ours(descriptor: int) -> None:
-    """Raise ConfigError unless this is a regular file that is ours alone."""
+def open_ours(path: str, flags: int) -> int:
+    """Open a regular file that is ours alone. Raises ConfigError for any other."""
+    descriptor = originals.open_fd(path, flags, 0o600)
     about = originals.fstat(descriptor)
+    complaint = ""
     if not stat.S_ISREG(about.st_mode):
-        raise ConfigError("it is no regular file")
-    if about.st_uid != os.geteuid() or about.st_mode & 0o077:
-        raise ConfigError("others may read or write it; it has to be ours, mode 600")
+        complaint = "it is no regular file"
+    elif about.st_uid != os.geteuid() or about.st_mode & 0o077:
+        complaint = "others may read or write it; it has to be ours, mode 600"
+    if complaint:
+        originals.close_fd(descriptor)
+        raise ConfigError(complaint)
+    return descriptor
+
+
+def open_locked(path: str, opening: Callable[[], int], kind: int) -> int | None:
+    """The file that has this name while its lock is ours; None if others keep it.
+
+    Whoever had the lock before may have put another file there, or none. Raises what
+    `opening` raises, and OSError where there are no locks.
+    """
+    for _ in range(_TRIES):
+        descriptor = opening()
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            originals.sleep(_PAUSE_S)
+        except OSError:
+            originals.close_fd(descriptor)
+            raise
+        else:
+            if is_at(descriptor, path):
+                return descriptor
+        originals.close_fd(descriptor)
+    return None
 
 
 def is_at(descriptor: int, path: str) -> bool:

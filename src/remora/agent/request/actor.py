@@ -1,9 +1,5 @@
 """Who is behind a request: the account, else the address, also behind proxies.
 
-An account that the app did not name by `set_user` is looked for where gateways and
-frameworks leave it in what they hand on: an environ's REMOTE_USER, a scope's user or
-session.
-
 A header that names the client can be sent by anybody, so it is believed only as far as
 the proxies that the operator trusts have written it: from the right, each address that
 is one of theirs vouches for the one before it.
@@ -13,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remora.agent.request.adapters import header, identifier_of
-from remora.expression import read_attribute, read_item
+from remora.agent.request.adapters import header
+from remora.agent.request.context import user_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,9 +20,6 @@ if TYPE_CHECKING:
 
 HOPS_LIMIT = 50
 """Addresses of one header that are looked at: real chains have three or four."""
-
-_USER_NAMES = ("id", "user_id", "username", "identity")
-_SESSION_KEYS = ("_user_id", "user_id", "_auth_user_id", "user")
 
 
 class _Trusted:
@@ -41,16 +34,13 @@ def trust_proxies(networks: Iterable[str]) -> None:
     _Trusted.networks = tuple(ip_network(text, strict=False) for text in networks)
 
 
-def found_user(source: dict[str, object]) -> str:
-    """The account that an environ or a scope names; empty where there is none."""
-    user, session = source.get("user"), source.get("session")
-    stored = [read_attribute(user, name) for name in _USER_NAMES if user is not None]
-    if session is not None:
-        stored += [read_item(session, key) for key in _SESSION_KEYS]
-    for value in (*stored, source.get("REMOTE_USER")):
-        if identifier := identifier_of(value):
-            return identifier
-    return ""
+def actor_of(context: RequestContext) -> str:
+    """Who is behind it: `user:ID`, else `address:IP`, else `unknown`."""
+    user = user_of(context)
+    if user is not None:
+        return f"user:{user.id}"
+    address = client_address(context)
+    return f"address:{address}" if address else "unknown"
 
 
 def client_address(context: RequestContext) -> str:

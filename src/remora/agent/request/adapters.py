@@ -210,17 +210,6 @@ def header(context: RequestContext, name: str) -> str:
     return ", ".join(text for key, text in headers_of(context) if key == name)
 
 
-def identifier_of(value: object) -> str:
-    """An account's id as a text: of a text, a number, bytes or a UUID; else empty."""
-    kind = type(value)
-    if kind is str or kind is int:
-        return str(value)[:_TEXT_LIMIT]
-    if type(value) is bytes:
-        return value[:_TEXT_LIMIT].decode("utf-8", "replace")
-    uuid = sys.modules.get("uuid")
-    return str(value) if uuid is not None and kind is uuid.UUID else ""
-
-
 def text_of(value: object, limit: int) -> str | None:
     """The beginning of a text or of bytes; None for anything else."""
     if type(value) is bytes:

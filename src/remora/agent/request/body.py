@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remora.agent.request.edge.sieve import Sieve
+    from remora.agent.request.sieve import Sieve
 
 BODY_LIMIT = 256 * 1024
 """Bytes of one body that are kept: forms and documents that people send are smaller,

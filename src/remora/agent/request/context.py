@@ -6,34 +6,28 @@ plain objects without code of their own: the expression language may read them.
 
 from __future__ import annotations
 
+import sys
 from _weakref import ref
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from remora.agent.request.protected import protection
 from remora.agent.runtime import originals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import ModuleType
-    from typing import Any, Literal, TypeVar
+    from typing import Any, TypeVar
 
     from remora.agent.interception import AppValue
     from remora.agent.request.body import Body
     from remora.agent.request.held import Held
-    from remora.agent.request.refused import RefusedActors
-    from remora.agent.request.rules import RuleBook
-    from remora.agent.request.stored import StoredTexts
     from remora.detection import Input, Inputs
 
-    Mode = Literal["off", "watch", "block"]
     Value = TypeVar("Value")
 
     Opening = tuple[tuple[str, ...], Callable[..., tuple[AppValue, ...]], AppValue]
     """Names, what gives their values, and what that is given."""
-
-OUTSIDE_FEW = 50
-"""Guarded sinks that a process may call for itself before anybody asks why."""
 
 
 class User:
@@ -87,19 +81,19 @@ class RequestContext:
     database, with who had sent each; `kept_inputs` those that a later request may meet;
     `outgoing` has the hosts that it has asked, `names` paths that the app has made of
     input and may yet open, `links` the symbolic ones that it has unpacked from an
-    archive. `at_end` is what the edge does then.
+    archive. `at_end` is what the edge does then. `gathered` are its inputs as they were
+    found at this `version`.
     With an `opening` five of these texts are not there yet (see `UnreadContext`);
     `said` are those of its environ, as they were when it began.
     """
 
     __slots__ = (
-        "_inputs",
-        "_version",
         "at_end",
         "body",
         "client",
         "condemned",
         "ended",
+        "gathered",
         "guarded",
         "headers",
         "held",
@@ -126,6 +120,7 @@ class RequestContext:
         "stored",
         "told",
         "user",
+        "version",
     )
 
     method: str | None
@@ -164,36 +159,8 @@ class RequestContext:
         self.outgoing: Outgoing | None = None
         self.names: list[Input] | None = None
         self.links: dict[str, str] | None = None
-        self._inputs: Inputs | None = None
-        self._version: tuple[object, ...] = ()
-
-    def inputs(self) -> Inputs:
-        """The untrusted texts of this request, as far as they are known by now.
-
-        Made when the first guarded sink asks, and again when more of the body was read
-        or a framework has found parameters in the path.
-        """
-        sources = protection.sources
-        if sources is None:
-            # Late, because nothing of it is of use before there is a protect probe.
-            from remora.agent.request import sources
-
-            protection.sources = sources
-        body, source, parameters = self.body, self.source, self.parameters
-        if parameters is None and type(source) is dict:
-            parameters = source.get("path_params")
-        stored = self.stored
-        now = (
-            0 if body is None else body.version,
-            id(source),
-            id(parameters),
-            0 if stored is None else len(stored),
-        )
-        inputs = self._inputs
-        if inputs is None or self._version != now:
-            self._inputs = inputs = sources.gather(self, parameters)
-            self._version = now
-        return inputs
+        self.gathered: Inputs | None = None
+        self.version: tuple[object, ...] = ()
 
     def end(self, failure: object = None) -> None:
         """It is over: decide about the records that wait for its end.
@@ -216,119 +183,14 @@ class RequestContext:
         """Let the client get a refusal, whatever the app answers."""
         self.condemned = self.condemned or reason
 
-    def meet_list(self) -> str:
-        """Condemn this request if an operator named its user or its address.
-
-        Gives the reason for which it is condemned by now, or an empty text.
-        """
-        listed = protection.listed
-        if listed and protection.blocks and not self.condemned:
-            from remora.agent.request.actor import client_address
-
-            actors = [f"address:{client_address(self)}"]
-            if self.user is not None:
-                actors.append(f"user:{self.user.id}")
-            if any(map(listed.hold, actors)):
-                self.condemn("an operator blocked this user or address")
-        return self.condemned
-
-    @property
-    def actor(self) -> str:
-        """Who is behind it: `user:ID`, else `address:IP`, else `unknown`."""
-        user = user_of(self)
-        if user is not None:
-            return f"user:{user.id}"
-        # Late as well, and there once protection is on.
-        from remora.agent.request.actor import client_address
-
-        address = client_address(self)
-        return f"address:{address}" if address else "unknown"
-
-
-class Protection:
-    """How far requests are protected in this process, and what was seen of them.
-
-    While nothing `watches`, no body is observed; while nothing `blocks`, no response is
-    held back. Whoever installs protect probes turns it. `rules` change the modes of
-    single attacks. `undo` takes back what was put before apps. With `keeps_stored`
-    there is a table of what requests have `stored`. `edge` and `sources` are the rooms
-    that are imported when protection begins.
-    """
-
-    __slots__ = (
-        "blocks",
-        "cut",
-        "edge",
-        "keeps_stored",
-        "listed",
-        "outside",
-        "refused",
-        "requests",
-        "rules",
-        "sources",
-        "stored",
-        "undo",
-        "watches",
-    )
-
-    def __init__(self) -> None:
-        self.watches = False
-        self.blocks = False
-        self.listed: RefusedActors | None = None
-        self.rules: RuleBook | None = None
-        self.sources: ModuleType | None = None
-        self.edge: Any = None
-        self.keeps_stored = False
-        self.stored: StoredTexts | None = None
-        self.requests = 0
-        self.outside = 0
-        self.refused = 0
-        self.cut = 0
-        self.undo: list[Callable[[], None]] = []
-
-    def turn(self, mode: Mode) -> None:
-        """Go this far from now on. It imports, so no lock of ours may be held."""
-        if mode != "off":
-            # What a hook may need later; a hook itself should import nothing.
-            from remora.agent.request import actor, edge, sources
-
-            _, self.edge, self.sources = actor, edge, sources
-        if mode == "off":
-            self.stored = None
-        elif self.keeps_stored and self.stored is None:
-            from remora.agent.request.stored import StoredTexts
-
-            self.stored = StoredTexts()
-        self.watches = mode != "off"
-        self.blocks = mode == "block"
-        while mode == "off" and self.undo:
-            self.undo.pop()()
-        if mode == "off" and self.sources is not None:
-            self.sources.forget()
-
-    def begin_anew(self) -> None:
-        """In a forked child: what its parent saw says nothing about this process."""
-        self.requests = self.outside = self.refused = self.cut = 0
-
-    @property
-    def complaint(self) -> str:
-        """Why this app is unprotected though protection is on, or empty.
-
-        Programs call guarded sinks as they start, so that alone means nothing; but a
-        process that did so often and has seen no request has a gateway we do not know.
-        """
-        if not self.watches or self.requests or self.outside < OUTSIDE_FEW:
-            return ""
-        from remora.agent.request.unseen import explain_unseen
-
-        return explain_unseen(self.outside)
-
-
-protection = Protection()
-"""One for the process, as there is one current request for each of its tasks."""
 
 _NAMED = frozenset(("user", "session", "REMOTE_USER"))
-"""Where a scope or an environ may name the account."""
+"""Where gateways and frameworks leave the account in a scope or an environ."""
+
+_USER_NAMES = ("id", "user_id", "username", "identity")
+_SESSION_KEYS = ("_user_id", "user_id", "_auth_user_id", "user")
+
+_ID_LIMIT = 2000
 
 _request: ContextVar[RequestContext | None] = ContextVar("remora_request", default=None)
 _user: ContextVar[set[User] | None] = ContextVar("remora_user", default=None)
@@ -338,38 +200,65 @@ _cells: dict[int, ref[set[Any]]] = {}
 current_request = _request.get
 """The request that this task or thread is serving. No function: it is asked often."""
 
+serve_request = _request.set
+"""Serve this request from here on, or none."""
+
 
 def current_user() -> User | None:
     """The account that this task or thread works for."""
-    request = _request.get()
+    request = current_request()
     return held(_user.get()) if request is None else user_of(request)
 
 
 def user_of(request: RequestContext) -> User | None:
     """The account behind a request: as it was named, else as its source names it."""
     source = request.source
-    if request.user is None and type(source) is dict and _NAMED.intersection(source):
-        # Late, because few requests name an account this way.
-        from remora.agent.request.actor import found_user
-
-        if identifier := found_user(source):
-            request.user = User(identifier, {})
+    if (
+        request.user is None
+        and type(source) is dict
+        and _NAMED.intersection(source)
+        and (identifier := _found_user(source))
+    ):
+        request.user = User(identifier, {})
     return request.user
 
 
-serve_request = _request.set
-"""Serve this request from here on, or none."""
+def _found_user(source: dict[str, object]) -> str:
+    """The account that an environ or a scope names; empty where there is none."""
+    # Late, because few requests name an account this way.
+    from remora.expression import read_attribute, read_item
+
+    user, session = source.get("user"), source.get("session")
+    stored = [read_attribute(user, name) for name in _USER_NAMES if user is not None]
+    if session is not None:
+        stored += [read_item(session, key) for key in _SESSION_KEYS]
+    for value in (*stored, source.get("REMOTE_USER")):
+        if identifier := identifier_of(value):
+            return identifier
+    return ""
+
+
+def identifier_of(value: object) -> str:
+    """An account's id as a text: of a text, a number, bytes or a UUID; else empty."""
+    kind = type(value)
+    if kind is str or kind is int:
+        return str(value)[:_ID_LIMIT]
+    if type(value) is bytes:
+        return value[:_ID_LIMIT].decode("utf-8", "replace")
+    uuid = sys.modules.get("uuid")
+    return str(value) if uuid is not None and kind is uuid.UUID else ""
 
 
 def set_user(identifier: str, attributes: Mapping[str, AppValue]) -> None:
     """Name the account behind the request, or outside one, behind this task."""
     user = User(identifier, attributes)
-    request = _request.get()
-    if request is not None:
-        request.user = user
-        request.meet_list()
-    else:
+    request = current_request()
+    if request is None:
         _user.set(hold(user))
+        return
+    request.user = user
+    if protection.blocks:
+        protection.edge.meet_list(request)
 
 
 def hold(value: Value) -> set[Value]:

@@ -21,6 +21,8 @@ import struct
 import sys
 from typing import TYPE_CHECKING
 
+from remora.agent.request.actor import actor_of
+
 if TYPE_CHECKING:
     from remora.agent.interception import AppValue
     from remora.agent.request.context import RequestContext
@@ -83,7 +85,7 @@ class StoredTexts:
         if request.kept_inputs is inputs or _WRITING.match(statement) is None:
             return
         request.kept_inputs = inputs
-        sender = request.actor.encode("utf-8", "replace")
+        sender = actor_of(request).encode("utf-8", "replace")
         for each in inputs:
             if each.source != "stored" and _matters(each.text):
                 self._remember(_digest(each.text), sender)

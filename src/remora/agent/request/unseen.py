@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import sys
 
-from remora.agent.request.context import OUTSIDE_FEW
-
 UNSEEN_SERVERS = {
     "robyn": "Robyn",
     "twisted.web.resource": "Twisted's own resources",
@@ -25,13 +23,15 @@ OUTSIDE_ALLOWED = 1000
 """Guarded sinks that a process calls for itself without a word: imports open files."""
 
 
-def explain_unseen(outside: int) -> str:
+def explain_unseen(outside: int, few: int) -> str:
     """What is wrong with a process that has called so many, or nothing.
+
+    More than `few` are too many where a server is there that nobody sees.
 
     The sentence stays the same while they grow in number: each new one is told.
     """
     servers = [UNSEEN_SERVERS[name] for name in UNSEEN_SERVERS if name in sys.modules]
-    allowed = OUTSIDE_FEW if servers else OUTSIDE_ALLOWED
+    allowed = few if servers else OUTSIDE_ALLOWED
     if outside < allowed:
         return ""
     said = (

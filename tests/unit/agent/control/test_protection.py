@@ -46,7 +46,7 @@ class Process:
 
     def close(self):
         self.probes.obey(None)
-        protection.turn("off")
+        protection.end()
 
 
 @pytest.fixture

@@ -547,7 +547,7 @@ def test_a_statement_that_the_caller_has_written_reads_nothing_of_a_request(
     cursor = driver.Driver()
     ask("q=x", lambda: written.first(cursor))
     request = ask(QUERY, lambda: written.first(cursor))
-    assert request._inputs is None
+    assert request.gathered is None
     assert bench.status().firings == 2
 
 
@@ -571,7 +571,7 @@ def test_a_single_character_is_not_known_by_its_identity(bench, driver, ask, wri
     cursor = driver.Driver()
     for _ in range(2):
         request = ask("q=x", lambda: written.slash(cursor))
-    assert request._inputs is not None
+    assert request.gathered is not None
 
 
 def test_a_condemned_request_gets_no_written_statement_either(

@@ -10,6 +10,7 @@ from remora.agent.config import read_settings
 from remora.agent.request import (
     RequestContext,
     actor,
+    actor_of,
     current_user,
     from_environ,
     from_scope,
@@ -29,7 +30,7 @@ def proxies():
 def of_environ(client: str, **environ: object) -> str:
     context = RequestContext()
     from_environ(context, {"REMOTE_ADDR": client, **environ})
-    return context.actor
+    return actor_of(context)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_repeated_headers_are_one_list() -> None:
     headers = [(b"x-forwarded-for", b"6.6.6.6"), (b"x-forwarded-for", b"9.9.9.9")]
     scope = {"type": "http", "headers": headers, "client": ("10.0.0.1", 1)}
     from_scope(context, scope)
-    assert context.actor == "address:9.9.9.9"
+    assert actor_of(context) == "address:9.9.9.9"
 
 
 def test_without_proxies_no_header_is_believed() -> None:
@@ -86,7 +87,7 @@ class Account:
 def test_a_scope_names_its_account(more, user) -> None:
     context = RequestContext()
     from_scope(context, {"type": "http", **more})
-    assert context.actor == f"user:{user}"
+    assert actor_of(context) == f"user:{user}"
     serve_request(context)
     assert current_user().id == user
 
@@ -97,15 +98,15 @@ def test_the_server_names_an_account_and_the_app_knows_better() -> None:
     from_environ(context, {"REMOTE_USER": "carol"})
     serve_request(context)
     set_user("alice", {})
-    assert context.actor == "user:alice"
+    assert actor_of(context) == "user:alice"
 
 
 def test_nobody_is_unknown_and_no_code_of_the_app_runs(exploding) -> None:
-    assert RequestContext().actor == "unknown"
+    assert actor_of(RequestContext()) == "unknown"
     context = RequestContext()
     odd = exploding()
     from_scope(context, {"type": "http", "user": odd, "session": odd})
-    assert context.actor == "unknown"
+    assert actor_of(context) == "unknown"
 
 
 def test_a_network_that_is_none_is_refused_by_its_name() -> None:

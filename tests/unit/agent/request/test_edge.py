@@ -15,11 +15,13 @@ import pytest
 
 from remora.agent.request import (
     RequestContext,
-    context,
     current_request,
     from_environ,
     from_scope,
+    inputs_of,
+    protected,
     serve_request,
+    turn_protection,
     unseen,
 )
 from remora.agent.request.edge import AsgiApplication, WsgiApplication, WsgiEdge
@@ -30,9 +32,9 @@ NAME = "remora.agent.request"
 
 @pytest.fixture(autouse=True)
 def protection():
-    context.protection.turn("block")
-    yield context.protection
-    context.protection.turn("off")
+    turn_protection("block")
+    yield protected.protection
+    protected.protection.end()
 
 
 def condemn() -> None:
@@ -351,7 +353,7 @@ def test_what_a_body_raises_at_its_beginning_is_raised_when_it_is_asked_for() ->
 
 
 def test_watching_alone_holds_nothing_back(protection) -> None:
-    protection.turn("watch")
+    turn_protection("watch")
     body = Body(b"one", "condemn", b"two")
     served = Server(lambda e, s: s("200 OK", []) and body, body=b"x")
     assert served.result is body
@@ -359,7 +361,7 @@ def test_watching_alone_holds_nothing_back(protection) -> None:
 
 
 def test_the_edge_is_nothing_while_protection_is_off(protection) -> None:
-    protection.turn("off")
+    protection.end()
     served = Server(plain)
     assert type(served.environ["wsgi.input"]) is io.BytesIO
     assert not served.context.guarded
@@ -455,7 +457,7 @@ def test_a_websocket_is_closed_before_and_after_its_handshake() -> None:
         await receive()
         await send({"type": "websocket.accept"})
         await receive()
-        assert current_request().inputs().named("x'").source == "message"
+        assert inputs_of(current_request()).named("x'").source == "message"
         condemn()
         await send({"type": "websocket.send", "text": "secret"})
 
@@ -480,7 +482,7 @@ def test_threads_and_executors_run_within_the_request_that_started_them(
         kind="carry",
         callable="fn",
     )
-    protection.turn("block")
+    turn_protection("block")
     seen: list[object] = []
 
     class Own(threading.Thread):
@@ -515,12 +517,12 @@ def test_what_stands_before_an_app_is_taken_away_again(serve, protection) -> Non
     sys.modules["edge_server"] = module
     try:
         serve("edge_server:handle", kind="custom", callable="self.app")
-        protection.turn("block")
+        turn_protection("block")
         server = SimpleNamespace(app=plain)
         environ = {"REQUEST_METHOD": "GET", "wsgi.input": io.BytesIO()}
         module.handle(server, environ, lambda *_: None)
         assert type(server.app) is WsgiApplication
-        protection.turn("off")
+        protection.end()
         assert server.app is plain
         module.handle(server, environ, lambda *_: None)
         assert server.app is plain
@@ -548,7 +550,7 @@ def test_a_server_that_is_known_not_to_be_seen_is_named_early(
     protection, monkeypatch
 ) -> None:
     protection.begin_anew()
-    for _ in range(context.OUTSIDE_FEW):
+    for _ in range(protected.OUTSIDE_FEW):
         protection.outside += 1
     assert protection.complaint == ""
     monkeypatch.setitem(sys.modules, "robyn", ModuleType("robyn"))

@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remora.agent.actions.verdict import WORDS_IN
-from remora.agent.request import RequestContext, from_environ, from_values, sources
+from remora.agent.request import (
+    RequestContext,
+    from_environ,
+    from_values,
+    inputs_of,
+    sources,
+)
 from remora.detection import Input, Inputs, path, shell, sql, url
 from remora.detection.inputs import Needles
 
@@ -51,13 +57,13 @@ def test_what_is_called_absent_at_once_is_no_attack_when_read(
     query = "&".join(f"{name}={value}" for name, value in fields)
     path_info = "/" + "/".join(segments)
     context = context_of(query, path_info, f"c={cookie}", agent, {"p": parameter})
-    given_inputs = context.inputs()
+    given_inputs = inputs_of(context)
     known = [each.text for each in given_inputs]
     text = data.draw(st.sampled_from([*known, parameter, cookie, "nothing"]))
     argument = around.format(change(text))
     fresh = context_of(query, path_info, f"c={cookie}", agent, {"p": parameter})
     for name, judge in JUDGES.items():
-        if fresh.inputs().are_absent_from(argument, WORDS_IN.get(name)):
+        if inputs_of(fresh).are_absent_from(argument, WORDS_IN.get(name)):
             assert judge(argument, Inputs(given_inputs)) is None, (name, argument)
 
 
@@ -75,14 +81,14 @@ def test_what_is_called_absent_at_once_is_no_attack_when_read(
     ],
 )
 def test_what_may_be_there_is_not_called_absent(query, argument, detector):
-    inputs = context_of(query, "/", "", "", None).inputs()
+    inputs = inputs_of(context_of(query, "/", "", "", None))
     assert not inputs.are_absent_from(argument, WORDS_IN.get(detector))
 
 
 def test_headers_that_clients_repeat_are_read_once_and_forgotten_at_the_end():
     agent = "Mozilla/5.0 (X11) of a test"
-    known = sources.gather.__globals__["_known"]
-    context_of("", "/", "secret=value", agent, None).inputs()
+    known = sources.gather._known
+    inputs_of(context_of("", "/", "secret=value", agent, None))
     assert ("user-agent", agent) in known
     assert not any("secret" in text or name == "cookie" for name, text in known)
     sources.forget()
@@ -92,7 +98,7 @@ def test_headers_that_clients_repeat_are_read_once_and_forgotten_at_the_end():
 def test_a_header_is_an_input_the_second_time_too():
     agent = "x' OR 1=1 --"
     for _ in range(3):
-        inputs = context_of("", "/", "", agent, None).inputs()
+        inputs = inputs_of(context_of("", "/", "", agent, None))
         assert not inputs.are_absent_from(f"SELECT '{agent}'", WORDS_IN["sql"])
         assert sql.judge(f"SELECT '{agent}'", inputs) is not None
 

@@ -12,7 +12,14 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from remora.agent.control.frameworks import Frameworks
-from remora.agent.request import RequestContext, context, current_request, serve_request
+from remora.agent.request import (
+    RequestContext,
+    current_request,
+    inputs_of,
+    protected,
+    serve_request,
+    turn_protection,
+)
 from remora.agent.request.edge import AsgiApplication, WsgiApplication, hand_in
 from remora.agent.request.refused import refused_actors
 from remora.errors import Blocked
@@ -20,10 +27,10 @@ from remora.errors import Blocked
 
 @pytest.fixture(autouse=True)
 def protection():
-    context.protection.turn("block")
-    yield context.protection
-    context.protection.listed = None
-    context.protection.turn("off")
+    turn_protection("block")
+    yield protected.protection
+    protected.protection.listed = None
+    protected.protection.end()
 
 
 def condemn() -> None:
@@ -42,7 +49,7 @@ def serve(app, **environ):
 
 @pytest.mark.parametrize("mode", ["watch", "block"])
 def test_a_guard_opens_a_request_where_its_server_does_not(mode, protection) -> None:
-    protection.turn(mode)
+    turn_protection(mode)
     seen: list[RequestContext] = []
 
     class Parts:
@@ -159,7 +166,7 @@ def test_an_app_that_was_handed_over_once_is_put_back_at_the_end(protection) -> 
     guard = hand_in(app, WsgiApplication)
     held = wrap(guard)
     assert held() is guard
-    protection.turn("off")
+    protection.end()
     assert held() is app
     assert held.__wrapped__ is app
 
@@ -247,7 +254,7 @@ def test_a_handler_has_a_request_and_keeps_its_streams(handlers) -> None:
     assert errors == []
     request, content, read, status = seen
     assert (request.method, request.path, request.client) == ("POST", "/p", "192.0.2.7")
-    assert {"1", "b", "abc"} <= {each.text for each in request.inputs()}
+    assert {"1", "b", "abc"} <= {each.text for each in inputs_of(request)}
     assert (content, read, status) == (b"abc", b"abc", 200)
     assert request.ended
 

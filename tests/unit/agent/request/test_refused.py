@@ -66,6 +66,7 @@ def listed(refused, monkeypatch):
     """A process that blocks, and knows whom."""
     monkeypatch.setattr(protection, "listed", refused)
     monkeypatch.setattr(protection, "blocks", True)
+    monkeypatch.setattr(protection, "edge", edge)
     refused.replace(["user:alice", "network:192.0.2.0/24"])
     yield refused
     serve_request(None)
@@ -79,9 +80,9 @@ def request_of(client):
 
 
 def test_a_request_from_a_blocked_address_is_condemned(listed):
-    assert request_of("192.0.2.7").meet_list()
-    assert not request_of("198.51.100.7").meet_list()
-    assert not request_of(None).meet_list()
+    assert edge.meet_list(request_of("192.0.2.7"))
+    assert not edge.meet_list(request_of("198.51.100.7"))
+    assert not edge.meet_list(request_of(None))
 
 
 def test_a_request_is_condemned_as_soon_as_its_user_is_known(listed):
@@ -94,7 +95,7 @@ def test_a_request_is_condemned_as_soon_as_its_user_is_known(listed):
 
 def test_where_nothing_blocks_nobody_is_condemned(listed, monkeypatch):
     monkeypatch.setattr(protection, "blocks", False)
-    assert not request_of("192.0.2.7").meet_list()
+    assert not edge.meet_list(request_of("192.0.2.7"))
 
 
 def test_a_blocked_client_that_has_left_gets_no_call_of_the_app_either(
@@ -106,7 +107,6 @@ def test_a_blocked_client_that_has_left_gets_no_call_of_the_app_either(
     async def receive():
         return {"type": "http.disconnect"}
 
-    monkeypatch.setattr(protection, "edge", edge)
     monkeypatch.setattr(protection, "watches", True)
     request_of("192.0.2.7").source = {"type": "http", "method": "POST", "path": "/"}
     steps = AsgiEdgeSteps(None)

@@ -10,8 +10,13 @@ from types import ModuleType
 
 import pytest
 
-from remora.agent.request import current_request, current_user
-from remora.agent.request.context import protection
+from remora.agent.request import (
+    current_request,
+    current_user,
+    inputs_of,
+    protection,
+    turn_protection,
+)
 from remora.agent.request.refused import RefusedActors
 from remora.agent.runtime import guard
 from remora.errors import Blocked
@@ -85,8 +90,8 @@ def app():
 @pytest.fixture
 def block():
     """Turns protection on, which adding a probe turns as probes want it."""
-    yield lambda: protection.turn("block")
-    protection.turn("off")
+    yield lambda: turn_protection("block")
+    protection.end()
 
 
 def environ(path: str = "/cart") -> dict[str, object]:
@@ -320,7 +325,7 @@ def test_messages_that_a_probe_meets_are_input(app, serve, block) -> None:
     def look():
         app.look = current_request
         context = app.handle('{"a": "x\'"}')
-        return context.inputs().named("x'").source
+        return inputs_of(context).named("x'").source
 
     app.look = look
     assert app.wsgi(environ(), lambda *_: None) == ["message"]

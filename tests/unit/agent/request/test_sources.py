@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remora.agent.request import RequestContext, from_environ, from_scope, from_values
+from remora.agent.request import (
+    RequestContext,
+    from_environ,
+    from_scope,
+    from_values,
+    inputs_of,
+)
 from remora.agent.request.body import BODY_LIMIT, Body
-from remora.agent.request.edge.sieve import Sieve
+from remora.agent.request.sieve import Sieve
 from remora.agent.request.sources import Collected
 from remora.agent.request.sources.bodies import add_body, add_message
 from remora.agent.request.sources.multipart import DEPTH_LIMIT
@@ -36,7 +42,7 @@ def found(body: bytes, kind: str, is_cut: bool = False) -> Collected:
 
 
 def where(context: RequestContext, text: str = ATTACK) -> tuple[str, str] | None:
-    each = context.inputs().named(text)
+    each = inputs_of(context).named(text)
     return None if each is None else (each.source, each.parameter)
 
 
@@ -261,7 +267,7 @@ def test_the_token_of_an_account_is_read() -> None:
 
 def test_texts_that_look_like_documents_do_no_harm() -> None:
     for odd in ("{" * 5000, "eyJ" * 5000, "[" * 60_000, '{"a":' * 900, "?=" * 3000):
-        context_of(QUERY_STRING="t=" + quote(odd)).inputs().named("x")
+        inputs_of(context_of(QUERY_STRING="t=" + quote(odd))).named("x")
 
 
 def test_a_question_mark_in_a_path_hides_nothing_behind_it() -> None:
@@ -309,8 +315,8 @@ def test_what_names_the_app_itself_is_no_input_unless_it_is_odd() -> None:
 
 def test_inputs_are_made_again_when_more_of_the_body_was_read() -> None:
     context = context_of(b"a=1&", FORM)
-    first = context.inputs()
-    assert context.inputs() is first
+    first = inputs_of(context)
+    assert inputs_of(context) is first
     context.body.saw(f"b={QUOTED}".encode())
     assert first.named(ATTACK) is None
     assert where(context) == ("form", "b")
@@ -333,19 +339,19 @@ def test_a_message_of_a_websocket_is_input_as_json_and_as_text() -> None:
 
 def test_what_is_beyond_a_limit_is_told() -> None:
     many = "&".join(f"a{n}={n}" for n in range(INPUTS_LIMIT))
-    assert "more than" in context_of(QUERY_STRING=many).inputs().cut
+    assert "more than" in inputs_of(context_of(QUERY_STRING=many)).cut
     deep = "text"
     for level in range(DEPTH_LIMIT + 1):
         inner = multipart(deep, boundary=f"b{level}").decode()
         deep = f"Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n{inner}"
     assert "nested" in found(multipart(deep), MULTIPART).cut
     long = context_of(b'{"a": "' + b"x" * BODY_LIMIT, "application/json")
-    assert "longer" in long.inputs().cut
+    assert "longer" in inputs_of(long).cut
 
 
 def test_a_large_picture_takes_no_check_away() -> None:
     body = b"\x89PNG\r\n\x1a\n\0\0\0" + bytes(BODY_LIMIT)
-    assert context_of(body, "application/octet-stream").inputs().cut is None
+    assert inputs_of(context_of(body, "application/octet-stream")).cut is None
 
 
 @pytest.mark.parametrize(
@@ -400,7 +406,7 @@ def test_a_large_upload_keeps_its_fields_and_not_its_files(size) -> None:
     context.body = body
     assert where(context, "x' OR") == ("multipart", "n")
     assert where(context, "a.bin") == ("file name", "")
-    assert context.inputs().cut is None
+    assert inputs_of(context).cut is None
     assert len(body.content()) < BODY_LIMIT
 
 
@@ -469,7 +475,7 @@ def test_garbage_never_raises(pieces, kind, is_cut) -> None:
         HTTP_COOKIE=body.decode("latin-1"),
         HTTP_AUTHORIZATION="Basic " + body.decode("latin-1"),
     )
-    context.inputs()
+    inputs_of(context)
     assert context.client is None
 
 

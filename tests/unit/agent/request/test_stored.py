@@ -10,7 +10,13 @@ import sqlite3
 
 import pytest
 
-from remora.agent.request import RequestContext, context, stored
+from remora.agent.request import (
+    RequestContext,
+    inputs_of,
+    protection,
+    stored,
+    turn_protection,
+)
 from remora.agent.request.stored import StoredTexts
 from remora.detection import Input, Inputs, add_forms
 
@@ -179,21 +185,20 @@ def test_forked_processes_share_the_table(table) -> None:
 def test_stored_texts_are_inputs_and_a_requests_own_come_first() -> None:
     request = RequestContext()
     request.source = {"QUERY_STRING": "a=b'c"}
-    assert request.inputs().named("d'e") is None
+    assert inputs_of(request).named("d'e") is None
     request.stored = {"b'c": "user:eve", "d'e": "user:eve"}
-    assert request.inputs().named("b'c").source == "query"
-    found = request.inputs().named("d'e")
+    assert inputs_of(request).named("b'c").source == "query"
+    found = inputs_of(request).named("d'e")
     assert (found.source, found.parameter) == ("stored", "user:eve")
 
 
 def test_there_is_no_table_unless_it_is_asked_for(monkeypatch) -> None:
-    protection = context.protection
-    protection.turn("block")
+    turn_protection("block")
     assert protection.stored is None
     monkeypatch.setattr(protection, "keeps_stored", True)
-    protection.turn("block")
+    turn_protection("block")
     kept = protection.stored
-    protection.turn("watch")
+    turn_protection("watch")
     assert protection.stored is kept is not None
-    protection.turn("off")
+    protection.end()
     assert protection.stored is None

@@ -14,11 +14,12 @@ from remora.agent.request.edge.applications import (
     stand_before,
 )
 from remora.agent.request.edge.asgi import AsgiEdge
+from remora.agent.request.edge.bodies import note_message
 from remora.agent.request.edge.carried import Carried, carry
 from remora.agent.request.edge.django import django_refusal
 from remora.agent.request.edge.http_server import guard_handler
+from remora.agent.request.edge.refusal import meet_list
 from remora.agent.request.edge.sanic import guard_sanic
-from remora.agent.request.edge.sieve import note_message
 from remora.agent.request.edge.tornado import guard_tornado
 from remora.agent.request.edge.wsgi import WsgiEdge, watch_input
 
@@ -36,6 +37,7 @@ __all__ = [
     "guard_sanic",
     "guard_tornado",
     "hand_in",
+    "meet_list",
     "note_message",
     "stand_before",
     "watch_input",

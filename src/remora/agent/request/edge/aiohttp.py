@@ -10,9 +10,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from remora.agent.request.context import current_request, protection
-from remora.agent.request.edge.refusal import STATUS, refusal
-from remora.agent.request.edge.sieve import watched_body
+from remora.agent.request.context import current_request
+from remora.agent.request.edge.bodies import watched_body
+from remora.agent.request.edge.refusal import STATUS, meet_list, refusal
+from remora.agent.request.protected import protection
 from remora.errors import Blocked
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class AiohttpApplication:
             return await self.app(request)
         context.guarded = True
         edge.hold()
-        if context.meet_list():
+        if meet_list(context):
             return edge.refuse()
         try:
             response = await self.app(request)

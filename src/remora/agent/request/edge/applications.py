@@ -15,12 +15,13 @@ from remora.agent.request.adapters import from_environ, from_scope, take_environ
 from remora.agent.request.context import (
     RequestContext,
     current_request,
-    protection,
     serve_request,
 )
 from remora.agent.request.edge.aiohttp import AiohttpApplication
 from remora.agent.request.edge.asgi import AsgiEdge
+from remora.agent.request.edge.refusal import meet_list
 from remora.agent.request.edge.wsgi import WsgiEdge, watch_input
+from remora.agent.request.protected import protection
 
 if TYPE_CHECKING:
     from remora.agent.interception import AppValue
@@ -61,7 +62,7 @@ class WsgiApplication:
         environ: AppValue,
     ) -> AppValue:
         context.guarded = True
-        if protection.listed and context.meet_list():
+        if protection.listed and meet_list(context):
             return edge.refuse()
         try:
             result = self.app(environ, edge.start_response)
@@ -124,7 +125,7 @@ class AsgiApplication:
         if not protection.blocks:
             return await self.app(scope, edge.receive, send)
         context.guarded = True
-        if context.meet_list():
+        if meet_list(context):
             await edge.refuse()
             return None
         try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remora.agent.request.context import protection
+from remora.agent.request.edge.bodies import watched_body
 from remora.agent.request.edge.refusal import STATUS, refusal
-from remora.agent.request.edge.sieve import watched_body
+from remora.agent.request.protected import protection
 from remora.errors import Blocked
 
 if TYPE_CHECKING:

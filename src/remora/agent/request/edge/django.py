@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from remora.agent.request.context import current_request, protection
+from remora.agent.request.context import current_request
 from remora.agent.request.edge.refusal import STATUS, refusal
+from remora.agent.request.protected import protection
 
 if TYPE_CHECKING:
     from remora.agent.interception import AppValue

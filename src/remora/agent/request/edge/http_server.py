@@ -11,9 +11,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from remora.agent.request.context import current_request, protection
-from remora.agent.request.edge.refusal import STATUS, refusal
+from remora.agent.request.context import current_request
+from remora.agent.request.edge.refusal import STATUS, meet_list, refusal
 from remora.agent.request.edge.wsgi import WatchedInput
+from remora.agent.request.protected import protection
 from remora.errors import Blocked
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def guard_handler(handler: AppValue) -> bool:
         return False
     edge = HandlerEdge(context, handler)
     context.at_end = edge.leave
-    return protection.blocks and bool(context.meet_list())
+    return protection.blocks and bool(meet_list(context))
 
 
 class HandlerEdge:

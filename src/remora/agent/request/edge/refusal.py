@@ -1,11 +1,16 @@
-"""What the client of a condemned request gets: 403, and nothing about the reason."""
+"""Who is refused, and what the client of a condemned request gets.
+
+That is 403, and nothing about the reason.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
+from remora.agent.request.actor import client_address
 from remora.agent.request.adapters import header
+from remora.agent.request.protected import protection
 
 if TYPE_CHECKING:
     from remora.agent.request.context import RequestContext
@@ -22,6 +27,21 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
+
+
+def meet_list(context: RequestContext) -> str:
+    """Condemn this request if an operator named its user or its address.
+
+    Gives the reason for which it is condemned by now, or an empty text.
+    """
+    listed = protection.listed
+    if listed and protection.blocks and not context.condemned:
+        actors = [f"address:{client_address(context)}"]
+        if context.user is not None:
+            actors.append(f"user:{context.user.id}")
+        if any(map(listed.hold, actors)):
+            context.condemn("an operator blocked this user or address")
+    return context.condemned
 
 
 def refusal(context: RequestContext) -> tuple[list[tuple[str, str]], bytes]:

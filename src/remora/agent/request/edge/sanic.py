@@ -10,9 +10,10 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from remora.agent.request.context import current_request, protection
-from remora.agent.request.edge.refusal import STATUS, refusal
-from remora.agent.request.edge.sieve import watched_body
+from remora.agent.request.context import current_request
+from remora.agent.request.edge.bodies import watched_body
+from remora.agent.request.edge.refusal import STATUS, meet_list, refusal
+from remora.agent.request.protected import protection
 from remora.errors import Blocked
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ async def guard_sanic(request: AppValue) -> bool:
     if not protection.blocks:
         return False
     context.guarded = True
-    if not context.meet_list():
+    if not meet_list(context):
         return False
     await held.refuse()
     return True

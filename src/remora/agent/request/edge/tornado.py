@@ -11,9 +11,10 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from remora.agent.request.context import current_request, protection
-from remora.agent.request.edge.refusal import STATUS, refusal
-from remora.agent.request.edge.sieve import watched_body
+from remora.agent.request.context import current_request
+from remora.agent.request.edge.bodies import watched_body
+from remora.agent.request.edge.refusal import STATUS, meet_list, refusal
+from remora.agent.request.protected import protection
 from remora.errors import Blocked
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def guard_tornado(handler: AppValue) -> bool:
     context.guarded = True
     held = HeldConnection(context, request.connection)
     request.connection = held
-    if not context.meet_list():
+    if not meet_list(context):
         return False
     held.write_headers(None, None)
     held.finish()

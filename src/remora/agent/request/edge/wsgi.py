@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from remora.agent.request.context import current_request, protection, serve_request
+from remora.agent.request.context import current_request, serve_request
+from remora.agent.request.edge.bodies import watched_body
 from remora.agent.request.edge.refusal import STATUS, refusal
-from remora.agent.request.edge.sieve import watched_body
+from remora.agent.request.protected import protection
 from remora.errors import Blocked
 
 if TYPE_CHECKING:

@@ -4,6 +4,6 @@ Imported when protection begins: an app without it pays for none of these parser
 """
 
 from remora.agent.request.sources.collected import Collected
-from remora.agent.request.sources.gather import forget, gather
+from remora.agent.request.sources.gather import forget, inputs_of
 
-__all__ = ["Collected", "forget", "gather"]
+__all__ = ["Collected", "forget", "inputs_of"]

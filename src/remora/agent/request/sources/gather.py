@@ -72,7 +72,30 @@ _together: dict[tuple[int, ...], tuple[list[_Header], Needles]] = {}
 """The needles of the headers that a client sends together, by their identities."""
 
 
-def gather(context: RequestContext, parameters: object) -> Inputs:
+def inputs_of(context: RequestContext) -> Inputs:
+    """The untrusted texts of a request, as far as they are known by now.
+
+    Made when the first guarded sink asks, and again when more of the body was read or a
+    framework has found parameters in the path.
+    """
+    body, source, parameters = context.body, context.source, context.parameters
+    if parameters is None and type(source) is dict:
+        parameters = source.get("path_params")
+    stored = context.stored
+    now = (
+        0 if body is None else body.version,
+        id(source),
+        id(parameters),
+        0 if stored is None else len(stored),
+    )
+    inputs = context.gathered
+    if inputs is None or context.version != now:
+        context.gathered = inputs = _gather(context, parameters)
+        context.version = now
+    return inputs
+
+
+def _gather(context: RequestContext, parameters: object) -> Inputs:
     """All inputs of the request, with their forms.
 
     `parameters` are those that a framework has found in the path. What a plain request

@@ -7,14 +7,6 @@ stands between ends of lines, and its head says so without a trick. All else is 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-from remora.agent.request.adapters import header
-from remora.agent.request.body import Body
-from remora.agent.request.sources.multipart import boundary_of
-
-if TYPE_CHECKING:
-    from remora.agent.request.context import RequestContext
 
 HEAD_LIMIT = 16 * 1024
 """Bytes of a part's head: parsers take 8 KiB or less."""
@@ -23,20 +15,6 @@ _PARAMETER = re.compile(rb'; *(\w+)=(?:"[^"\\]*"|[^";\\\s]+)')
 _DISPOSITION = re.compile(
     rb"content-disposition: *form-data((?:%s)+) *" % _PARAMETER.pattern, re.IGNORECASE
 )
-
-
-def watched_body(context: RequestContext) -> Body:
-    """An empty body for this request, which keeps no files if it is multipart."""
-    kind = header(context, "content-type")
-    boundary = boundary_of(kind) if kind.lower().startswith("multipart/") else ""
-    return Body(Sieve(boundary) if boundary else None)
-
-
-def note_message(context: RequestContext, message: object) -> None:
-    """Keep a message of a websocket that a probe has met."""
-    if context.body is None:
-        context.body = watched_body(context)
-    context.body.saw_message(message)
 
 
 class Sieve:
