@@ -64,9 +64,8 @@ def test_every_source_is_known_and_an_attack_from_it_refused(serve, until, reque
     assert [each["source"] for each in told] == [*ASKS, "query"]
     assert {each["value"] for each in told} == {ATTACK}
     routes = {"aiohttp": "/path/{name}", "tornado": None, "sanic": "path/<name:str>"}
-    assert (
-        told[1]["request"].get("route") == routes[request.node.callspec.params["serve"]]
-    )
+    server = request.node.callspec.params["serve"]
+    assert told[1]["request"].get("route") == routes[server]
     assert told[-1]["actor"] == "user:alice"
 
 

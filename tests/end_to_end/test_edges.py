@@ -32,6 +32,8 @@ SERVERS = {
     "waitress": ["waitress", "--listen=127.0.0.1:{port}", "edges:application"],
     "cheroot": ["serve_cheroot", "{port}"],
     "tornado": ["serve_tornado", "{port}"],
+    "eventlet": ["serve_eventlet", "{port}"],
+    "twisted": ["serve_twisted", "{port}"],
     "granian wsgi": [*GRANIAN, "--interface", "wsgi", "edges:application"],
     "granian asgi": [*GRANIAN, "--interface", "asgi", "edges_asgi:application"],
     "uwsgi, named by a probe": ["serve_uwsgi", "{port}", "edges"],
@@ -47,13 +49,17 @@ SERVERS = {
 WRITES = [
     *("gunicorn sync", "gunicorn gthread", "gunicorn gevent", "gunicorn sync, lazy"),
     *("wsgiref", "uwsgi, named by a probe", "uwsgi, lazy", "werkzeug"),
-    *("gevent.pywsgi", "waitress", "cheroot"),
+    *("gevent.pywsgi", "waitress", "cheroot", "eventlet", "twisted"),
 ]
-NOT_EVERYWHERE = {"waitress", "serve_cheroot", "serve_tornado", "granian"}
+NOT_EVERYWHERE = {
+    *("waitress", "serve_cheroot", "serve_tornado", "granian"),
+    *("serve_eventlet", "serve_twisted"),
+}
 KEEPS_CONNECTIONS = {
     *("gunicorn gthread", "gunicorn gevent", "gunicorn gthread, lazy", "hypercorn"),
     *("uvicorn h11", "uvicorn httptools", "django asgi", "gevent.pywsgi"),
     *("cheroot", "granian wsgi", "granian asgi", "hypercorn wsgi"),
+    *("eventlet", "twisted"),
 }
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
