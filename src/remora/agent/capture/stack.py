@@ -11,6 +11,7 @@ from remora.agent.capture.names import SecretNames, is_secret_name
 from remora.agent.capture.snapshot import capture_fields
 from remora.agent.runtime import frame_locals
 from remora.agent.targets import is_spliced, is_trampoline
+from remora.agent.targets.code import parameters
 from remora.protocol.glob import matches_glob
 from remora.values import replace
 
@@ -33,10 +34,6 @@ _FRAME_BYTES = 100
 _TEXT_LIMIT = 300
 _FRAMES_LIMIT = 20 * STACK_LIMIT
 """Frames that are looked at, ours among them."""
-
-CO_VARARGS = 0x4
-CO_VARKEYWORDS = 0x8
-"""inspect's flags of code with `*` and `**` parameters."""
 
 _OWN_PREFIXES = (*remora.agent.__path__, *remora.expression.__path__, "<remora ")
 """Where our code is from: the demo's shop beside it is an app like any other."""
@@ -119,9 +116,6 @@ def capture_locals(
     """The local variables of a frame, or its parameters, and their size in bytes."""
     values = frame_locals.read_locals(frame)
     if arguments_only:
-        code = frame.f_code
-        count = code.co_argcount + code.co_kwonlyargcount
-        count += bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
-        names = code.co_varnames[:count]
+        names = parameters(frame.f_code)
         values = {name: values[name] for name in names if name in values}
     return capture_fields(values, limits, is_secret=is_secret)

@@ -19,6 +19,7 @@ from remora.agent.interception import (
 )
 from remora.agent.runtime import signals
 from remora.agent.targets import Nature
+from remora.agent.targets.code import CO_COROUTINE, CO_VARARGS, CO_VARKEYWORDS
 from remora.errors import HookError, suggest
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _is_cancellation(error: BaseException) -> bool:
 
 def _is_coroutine_function(function: Callable[..., object]) -> bool:
     code = getattr(function, "__code__", None)
-    return bool(code is not None and code.co_flags & 0x80)
+    return bool(code is not None and code.co_flags & CO_COROUTINE)
 
 
 def _parameters(function: Callable[..., object], name: str) -> list[tuple[str, bool]]:
@@ -183,7 +184,7 @@ def _parameters(function: Callable[..., object], name: str) -> list[tuple[str, b
             "takes: wrap it in a function or lambda"
         )
     code = plain.__code__
-    if code.co_flags & 0x0C or code.co_kwonlyargcount:
+    if code.co_flags & (CO_VARARGS | CO_VARKEYWORDS) or code.co_kwonlyargcount:
         raise HookError(
             f"hook {name} has *, ** or keyword-only parameters: name plain ones; args "
             "and kwargs as plain parameters give all arguments of the call"

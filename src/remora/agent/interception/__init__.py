@@ -16,7 +16,6 @@ from remora.agent.interception.plan import (
     Slot,
     Step,
 )
-from remora.agent.interception.template import nature_of
 
 __all__ = [
     "ARGS",
@@ -36,5 +35,4 @@ __all__ = [
     "intercept",
     "key_of",
     "loosen",
-    "nature_of",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import ClassMethodDescriptorType, FunctionType, WrapperDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from remora.agent.interception.template import SHIELDED
+from remora.agent.interception.plan import SHIELDED
 from remora.agent.interception.trampoline import Loose, exact
 from remora.agent.runtime import type_object
 from remora.agent.targets import ABSENT, forget, stand_in

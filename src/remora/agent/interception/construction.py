@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remora.agent.interception.template import SHIELDED
+from remora.agent.interception.plan import SHIELDED
 from remora.agent.interception.trampoline import Loose
 from remora.agent.runtime import vector_call
 from remora.errors import CannotInterceptError

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from remora.agent.interception.class_attribute import copy_of
-from remora.agent.interception.template import CHECKED
+from remora.agent.interception.plan import CHECKED
 from remora.agent.interception.trampoline import Loose
 
 if TYPE_CHECKING:

@@ -13,13 +13,12 @@ from typing import Any
 
 from remora.agent.runtime import facts
 from remora.agent.runtime.builtin_object import clone
+from remora.agent.runtime.frame_locals import CO_OPTIMIZED
 
 AppValue = Any
 
 _FUTURE_FLAGS = 0x1FE0000
 """Flags of `from __future__` that code compiled at a place inherits (PyCF_MASK)."""
-_OPTIMIZED = 0x1
-"""CO_OPTIMIZED: the code of a function, whose locals are no dictionary."""
 _TO_CALLER = 2
 """From a shim: its own frame, the trampoline's, the caller's."""
 
@@ -87,7 +86,7 @@ def _evaluating(original: Callable[..., AppValue], mode: str) -> AppValue:
 
 def _locals(frame: FrameType) -> AppValue:
     """What `eval` would have taken for the locals of a frame."""
-    if facts.LOCALS_ARE_A_VIEW and frame.f_code.co_flags & _OPTIMIZED:
+    if facts.LOCALS_ARE_A_VIEW and frame.f_code.co_flags & CO_OPTIMIZED:
         return _dict(frame.f_locals)
     return frame.f_locals
 

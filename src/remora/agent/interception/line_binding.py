@@ -10,6 +10,8 @@ from __future__ import annotations
 import opcode
 from typing import TYPE_CHECKING
 
+from remora.agent.targets.code import parameters
+
 if TYPE_CHECKING:
     from types import CodeType
 
@@ -22,7 +24,6 @@ _STORE_AND_LOAD = opcode.opmap.get("STORE_FAST_LOAD_FAST", -1)
 _LOAD_AND_CLEAR = opcode.opmap.get("LOAD_FAST_AND_CLEAR", -1)
 """Saves the variable of the same name around a comprehension (3.12+). What is put back
 after it may be no value, so these variables are never sure."""
-_CO_VARARGS, _CO_VARKEYWORDS = 0x4, 0x8
 
 
 def surely_bound(
@@ -48,12 +49,10 @@ def surely_bound(
 
 def _states(code: CodeType, instructions: list[Instruction]) -> dict[int, int]:
     """By an instruction's start: a bit for each variable bound before it runs."""
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & _CO_VARARGS) + bool(code.co_flags & _CO_VARKEYWORDS)
     following = dict(
         zip([here.start for here in instructions], instructions[1:], strict=False)
     )
-    states = {instructions[0].start: (1 << count) - 1}
+    states = {instructions[0].start: (1 << len(parameters(code))) - 1}
     work = [instructions[0]]
     while work:
         here = work.pop()

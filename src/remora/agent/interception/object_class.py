@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from remora.agent.interception.template import CHECKED
+from remora.agent.interception.plan import CHECKED
 from remora.agent.interception.trampoline import Loose
 from remora.agent.runtime import object_type, type_object
 from remora.errors import CannotInterceptError

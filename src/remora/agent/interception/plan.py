@@ -32,6 +32,12 @@ than `CALL`, which says more.
 """
 
 
+UNGUARDED, GUARDED, CHECKED, SHIELDED = "", "guarded", "checked", "shielded"
+"""What keeps a step from firing by work of ours: nothing; the guard, which it takes; a
+look at the guard; a look, and a mark of its own, where the step's own code may come
+through this very trampoline."""
+
+
 class Slot(list[bool]):
     """A list that is empty once its step is switched off.
 

@@ -13,7 +13,7 @@ import sys
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
-from remora.agent.interception.template import CHECKED, SHIELDED
+from remora.agent.interception.plan import CHECKED, SHIELDED
 from remora.agent.targets import all_code
 
 if TYPE_CHECKING:

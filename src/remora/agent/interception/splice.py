@@ -26,10 +26,10 @@ from remora.agent.interception.bytecode import (
     take_apart,
 )
 from remora.agent.interception.inline_template import BODY, DEF_LINE
-from remora.agent.interception.template import CO_VARARGS, CO_VARKEYWORDS
 from remora.agent.runtime import facts
 from remora.agent.runtime.frame_locals import OWN_LOCALS
 from remora.agent.targets import SPLICE_MARK
+from remora.agent.targets.code import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,8 +112,7 @@ class _Frame:
     def __init__(self, made: InlineTemplate, code: CodeType) -> None:
         self.made = made
         self.code = code
-        stars = bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
-        self._parameters = code.co_argcount + code.co_kwonlyargcount + stars
+        self._parameters = len(parameters(code))
         own = made.code.co_nlocals - self._parameters
         self.variables = [f"{OWN_LOCALS}{number}" for number in range(own)]
         names = made.code.co_varnames

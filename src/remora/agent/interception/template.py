@@ -11,6 +11,8 @@ Rules of this file
   hands them on as they came, and finds what a step wants by position or by name.
 - A placeholder is written as a conditional expression with a constant test: the
   compiler folds it to a plain LOAD_CONST, while a call of a bare constant would warn.
+- The writers are one file: each line of a trampoline counts on the variables that the
+  other lines set.
 """
 
 from __future__ import annotations
@@ -19,25 +21,12 @@ import ast
 from typing import TYPE_CHECKING, NamedTuple
 
 from remora.agent.interception import plan
+from remora.agent.interception.plan import GUARDED, SHIELDED
+from remora.agent.targets.code import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from remora.expression.source_text import parse_source
 
 if TYPE_CHECKING:
     from types import CodeType
-
-CO_VARARGS, CO_VARKEYWORDS, CO_GENERATOR = 0x4, 0x8, 0x20
-CO_NESTED, CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR = (
-    0x10,
-    0x80,
-    0x100,
-    0x200,
-)
-CO_HAS_DOCSTRING = 0x4000000
-"""From 3.13 on: without it the first constant is no docstring."""
-
-UNGUARDED, GUARDED, CHECKED, SHIELDED = "", "guarded", "checked", "shielded"
-"""What keeps a step from firing by work of ours: nothing; the guard, which it takes; a
-look at the guard; a look, and a mark of its own, where the step's own code may come
-through this very trampoline."""
 
 PLAIN, GENERATOR, COROUTINE, ASYNC_GENERATOR = (
     "plain",

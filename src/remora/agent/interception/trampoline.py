@@ -7,19 +7,13 @@ a function that stands in for a callable of any other kind.
 from __future__ import annotations
 
 import builtins
+import sys
 from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING
 
-from remora.agent.interception.asyncgen import first_step
+from remora.agent.interception.plan import GUARDED, UNGUARDED
 from remora.agent.interception.template import (
-    CO_HAS_DOCSTRING,
-    CO_ITERABLE_COROUTINE,
-    CO_NESTED,
-    CO_VARARGS,
-    CO_VARKEYWORDS,
-    GUARDED,
     PLAIN,
-    UNGUARDED,
     Shape,
     StepShape,
     nature_of,
@@ -29,11 +23,19 @@ from remora.agent.interception.template import (
 from remora.agent.runtime import guard, originals
 from remora.agent.runtime.frame_locals import OWN_LOCALS
 from remora.agent.targets import TRAMPOLINE_MARK
+from remora.agent.targets.code import (
+    CO_HAS_DOCSTRING,
+    CO_ITERABLE_COROUTINE,
+    CO_NESTED,
+    CO_VARARGS,
+    CO_VARKEYWORDS,
+    parameters,
+)
 from remora.expression import MISSING
 from remora.values import frozen_by_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from remora.agent.interception.plan import AppValue, Driver, Step
     from remora.agent.targets import Signature
@@ -46,6 +48,22 @@ if TYPE_CHECKING:
 _traceback = vars(BaseException)["__traceback__"]
 """The descriptor itself: a class of the app may have its own way to set attributes."""
 
+
+def _first_step(generator: AsyncGenerator[AppValue, AppValue]) -> Awaitable[AppValue]:
+    """Begin to run an async generator without telling the event loop of it.
+
+    An event loop keeps a list of all that have begun, to close them at its end. It must
+    know the outer one only, ours: closing both at a time fails with "asynchronous
+    generator is already running" as soon as the inner one's `finally` awaits.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.__anext__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
 _ALWAYS: dict[str, object] = {
     "NOW": originals.perf_counter_ns,
     "IDENT": originals.get_ident,
@@ -54,7 +72,7 @@ _ALWAYS: dict[str, object] = {
     "BASE": BaseException,
     "CLOSING": GeneratorExit,
     "ENDED": StopAsyncIteration,
-    "FIRST": first_step,
+    "FIRST": _first_step,
     "TRACE": _traceback.__get__,
     "SETTRACE": _traceback.__set__,
 }
@@ -180,13 +198,6 @@ class Loose:
             steps=_step_shapes(steps, signature.names, self.shield),
             loose="" if self.is_exact else loose,
         )
-
-
-def parameters(code: CodeType) -> tuple[str, ...]:
-    """All parameters in the order of the code's variables: `*` and `**` come last."""
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
-    return code.co_varnames[:count]
 
 
 def keywords_of(code: CodeType) -> tuple[str, ...]:

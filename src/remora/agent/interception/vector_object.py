@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from remora.agent.interception.template import CHECKED
+from remora.agent.interception.plan import CHECKED
 from remora.agent.interception.trampoline import Loose
 from remora.agent.runtime import builtin_object, type_object, vector_call
 

@@ -21,6 +21,13 @@ SPLICE_MARK = "__remora_splice__"
 """A constant of code of the app that has the steps of a probe around it; the constant
 after it is the code as it was before that."""
 
+CO_VARARGS, CO_VARKEYWORDS = 0x4, 0x8
+CO_NESTED, CO_GENERATOR, CO_COROUTINE = 0x10, 0x20, 0x80
+CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR = 0x100, 0x200
+CO_HAS_DOCSTRING = 0x4000000
+"""The flags of `inspect`, whose import costs more than all of ours. The last is from
+3.13 on: without it the first constant is no docstring."""
+
 _RESUME = opmap["RESUME"]
 
 
@@ -77,6 +84,13 @@ def _mark(code: CodeType) -> str:
     marks = code.co_consts[-2:-1]
     # By exact type: constants of a trampoline may be objects of the app.
     return marks[0] if marks and type(marks[0]) is str else ""
+
+
+def parameters(code: CodeType) -> tuple[str, ...]:
+    """All parameters in the order of the code's variables: `*` and `**` come last."""
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
+    return code.co_varnames[:count]
 
 
 def code_constants(code: CodeType) -> list[CodeType]:

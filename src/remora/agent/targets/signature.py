@@ -12,6 +12,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from remora.agent.runtime import builtin_object
+from remora.agent.targets.code import CO_VARARGS, CO_VARKEYWORDS
 from remora.expression.source_text import parse_source
 from remora.values import field, frozen_by_identity, replace
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AppValue = Any
-
-_VARARGS, _VARKEYWORDS = 0x4, 0x8
 
 _text_of_class: Callable[[type], AppValue] = vars(type)["__text_signature__"].__get__
 """Past its metaclass, which may answer for itself."""
@@ -107,7 +106,7 @@ def _signature_of_code(
 ) -> Signature:
     names, count = code.co_varnames, code.co_argcount
     end = count + code.co_kwonlyargcount
-    has_rest = bool(code.co_flags & _VARARGS)
+    has_rest = bool(code.co_flags & CO_VARARGS)
     values = given or ()
     defaults = dict(zip(names[count - len(values) : count], values, strict=True))
     return Signature(
@@ -115,7 +114,7 @@ def _signature_of_code(
         code.co_posonlyargcount,
         names[count:end],
         names[end] if has_rest else "",
-        names[end + has_rest] if code.co_flags & _VARKEYWORDS else "",
+        names[end + has_rest] if code.co_flags & CO_VARKEYWORDS else "",
         defaults | (given_by_name or {}),
         len(values),
     )

@@ -5,6 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from remora.agent.targets.code import (
+    CO_ASYNC_GENERATOR,
+    CO_COROUTINE,
+    CO_GENERATOR,
+    CO_VARARGS,
+    CO_VARKEYWORDS,
+)
 from remora.values import frozen, frozen_by_identity
 
 if TYPE_CHECKING:
@@ -168,7 +175,7 @@ class Site:
         if self.signature is not None:
             return self.signature.var_positional
         code = self.code
-        if code is None or not code.co_flags & _VARARGS:
+        if code is None or not code.co_flags & CO_VARARGS:
             return ""
         return code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
 
@@ -178,10 +185,10 @@ class Site:
         if self.signature is not None:
             return self.signature.var_keyword
         code = self.code
-        if code is None or not code.co_flags & _VARKEYWORDS:
+        if code is None or not code.co_flags & CO_VARKEYWORDS:
             return ""
         position = code.co_argcount + code.co_kwonlyargcount
-        return code.co_varnames[position + bool(code.co_flags & _VARARGS)]
+        return code.co_varnames[position + bool(code.co_flags & CO_VARARGS)]
 
     @property
     def nature(self) -> Nature:
@@ -207,15 +214,12 @@ _WITH_OBJECT = frozenset(
 )
 """Kinds whose code has the object or class as its first parameter."""
 
-_VARARGS = 0x4
-_VARKEYWORDS = 0x8
 _NATURES = (
-    (0x80, Nature.COROUTINE),
-    (0x20, Nature.GENERATOR),
-    (0x200, Nature.ASYNC_GENERATOR),
+    (CO_COROUTINE, Nature.COROUTINE),
+    (CO_GENERATOR, Nature.GENERATOR),
+    (CO_ASYNC_GENERATOR, Nature.ASYNC_GENERATOR),
 )
-"""CO_COROUTINE, CO_GENERATOR, CO_ASYNC_GENERATOR; `types.coroutine` leaves a function a
-generator by its nature."""
+"""By flags of code; `types.coroutine` leaves a function a generator by its nature."""
 
 
 @frozen

@@ -7,15 +7,12 @@ from types import FunctionType
 import pytest
 
 from remora.agent.interception import template as module
+from remora.agent.interception.plan import CHECKED, GUARDED, SHIELDED, UNGUARDED
 from remora.agent.interception.template import (
     ASYNC_GENERATOR,
-    CHECKED,
     COROUTINE,
     GENERATOR,
-    GUARDED,
     PLAIN,
-    SHIELDED,
-    UNGUARDED,
     Shape,
     StepShape,
     nature_of,
