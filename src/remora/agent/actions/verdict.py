@@ -215,19 +215,28 @@ def _own_folders() -> set[str]:
 def _ask_member(
     protect: Protect, value: AppValue, result: AppValue, inputs: Inputs
 ) -> Answer:
-    """A member of a tar archive: its name, and where its links lead."""
     del protect, result, inputs
+    text = text_of(value)
+    if text is None:
+        return _judge_tar_member(value)
+    return path.judge_member(text), text, text
+
+
+def _judge_tar_member(value: AppValue) -> Answer:
+    """By its name, and by where the links lead that its archive has made so far."""
     name, target, kind, offset = [read_attribute(value, each) for each in _MEMBER]
     request = current_request()
-    if type(name) is not str or type(target) is not str or request is None:
+    kinds = [type(name), type(target), type(kind), type(offset)]
+    if kinds != [str, str, bytes, int] or request is None:
         return _unreadable()
     if request.links is None or offset == 0:
         request.links = {}  # the first member of an archive
     links = request.links
     if kind == _LINK:
-        # it gets the name of another member, and whoever writes it writes that
-        verdict = path.judge_member(target, links) or path.judge_member(name, links)
-        return verdict, name, name
+        # another name of a member that is there, and who writes it writes that
+        verdict = path.judge_member(target, links)
+        if verdict is not None:
+            return verdict, target, target
     is_file = kind not in (_SYMBOLIC_LINK, _FOLDER)
     verdict = path.judge_member(name, links, follows=is_file)
     if kind == _SYMBOLIC_LINK and verdict is None:
