@@ -136,7 +136,8 @@ def test_the_first_sink_reads_what_the_request_says_in_few_calls(counts) -> None
 
 
 def test_a_file_opened_by_its_path_is_judged_in_few_calls(counts) -> None:
-    assert counts["file"] - counts["none"] <= 29
+    """It is judged twice: `open` makes an `io.FileIO`, which apps make too."""
+    assert counts["file"] - counts["none"] <= 33
 
 
 def test_a_document_is_read_without_making_what_apps_could_take_out_of_it(counts):

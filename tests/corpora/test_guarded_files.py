@@ -3,6 +3,7 @@
 import asyncio
 import bz2
 import codecs
+import contextlib
 import filecmp
 import fileinput
 import glob
@@ -18,6 +19,7 @@ import pathlib
 import runpy
 import shelve
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -84,6 +86,23 @@ def by_module(path):
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
+def by_socket(path):
+    with socket.socket(socket.AF_UNIX) as made:
+        made.connect_ex(path)
+
+
+async def by_socket_of_a_loop(path):
+    with contextlib.suppress(OSError):
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.close()
+
+
+def by_socket_of_uvloop(path):
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(by_socket_of_a_loop(path))
+
+
 def by_zip(base, text):
     with zipfile.ZipFile(f"{base}/a.zip", "w") as archive:
         archive.write(f"{base}/{text}")
@@ -106,6 +125,8 @@ OPENING = {
     "io.open": in_folder(
         lambda path: read(io.open(path))  # noqa: UP020 - the same by another name
     ),
+    "io.FileIO": in_folder(lambda path: read(io.FileIO(path))),
+    "io.FileIO by name": in_folder(lambda path: read(io.FileIO(file=path, mode="w"))),
     "io.open_code": in_folder(lambda path: read(io.open_code(path))),
     "codecs.open": in_folder(lambda path: read(codecs.open(path))),
     "os.open": in_folder(lambda path: os.close(os.open(path, os.O_RDONLY))),
@@ -164,6 +185,11 @@ OPENING = {
     "a normal path": in_folder(lambda path: read(open(os.path.normpath(path)))),
     "an absolute path": in_folder(lambda path: read(open(os.path.abspath(path)))),
     "Path.resolve": lambda base, text: (base / text).resolve().read_text(),
+    "Unix socket": in_folder(by_socket),
+    "Unix socket of a loop": in_folder(
+        lambda path: asyncio.run(by_socket_of_a_loop(path))
+    ),
+    "Unix socket of uvloop": in_folder(by_socket_of_uvloop),
     "a class of its own": lambda base, text: Own(f"{base}/{text}").read_text(),
     "bytes of its own": in_folder(lambda path: read(open(Text(path)))),
 }
@@ -334,3 +360,59 @@ def test_members_that_an_app_unpacks_by_itself_are_found(base, guard, is_stopped
     # zipfile takes such names apart by itself
     assert not is_stopped(unzip_all, "a.zip")
     assert (base / "unzipped" / "outside" / "file").read_text() == "changed"
+
+
+def link(name, target, kind=tarfile.SYMTYPE):
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = kind, target
+    return made
+
+
+ESCAPES = {
+    "through a link": [link("a", "../../outside"), tarfile.TarInfo("a/file")],
+    "onto a link": [link("a", "../../outside/file"), tarfile.TarInfo("a")],
+    "through an absolute link": [link("a", "/nowhere"), tarfile.TarInfo("a/file")],
+    "through two links": [
+        *(link("here", "."), link("here/up", "../../outside")),
+        tarfile.TarInfo("up/file"),
+    ],
+    "through a link to a link": [
+        *(link("here/deeper", ".."), link("up", "here/deeper/../../outside")),
+        tarfile.TarInfo("up/file"),
+    ],
+    "onto a hard link": [
+        link("a", "../../outside/file", tarfile.LNKTYPE),
+        tarfile.TarInfo("a"),
+    ],
+    "a hard link through a link": [
+        link("a", "../../outside"),
+        link("b", "a/file", tarfile.LNKTYPE),
+        tarfile.TarInfo("b"),
+    ],
+}
+HONEST = {
+    "links to other places": [link("python", "/usr/bin/python3"), link("up", "../x")],
+    "links inside": [
+        *(link("lib", "usr/lib"), tarfile.TarInfo("usr/lib/a"), link("b", "lib/a")),
+        *(tarfile.TarInfo("lib/c"), link("usr/lib/d", "../../usr/lib/a")),
+        *(tarfile.TarInfo("usr/lib/d"), link("e", "usr/lib/a", tarfile.LNKTYPE)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", [*ESCAPES, *HONEST])
+def test_what_an_archive_writes_through_its_links_stays_inside(
+    base, guard, is_stopped, name
+):
+    members = {**ESCAPES, **HONEST}[name]
+    with tarfile.open(base / "a.tar", "w") as archive:
+        for each in members:
+            archive.addfile(each)
+
+    def untar(_):
+        with tarfile.open(base / "a.tar") as archive:
+            archive.extractall(base / "to", filter="fully_trusted")
+
+    guard("path")
+    assert is_stopped(untar, "a.tar") == (name in ESCAPES)
+    assert (base.parent / "outside" / "file").read_text() == "secret"

@@ -1,4 +1,4 @@
-"""aiohttp and Tornado on servers of their own: input is known, a 403 for attacks."""
+"""aiohttp, Tornado, Sanic on servers of their own: input is known, attacks refused."""
 
 import sys
 
@@ -31,9 +31,10 @@ log = "{request.method} {request.path} {request.query['name']} {request.headers[
 """
 
 
-@pytest.fixture(params=["aiohttp", "tornado"])
-def serve(protect_site, request):
+@pytest.fixture(params=["aiohttp", "tornado", "sanic"])
+def serve(needs, protect_site, request):
     """Starts the server; gives a client of it and its attacks."""
+    needs(request.param)
     clients = []
 
     def begin(mode="block", **variables):
@@ -62,8 +63,9 @@ def test_every_source_is_known_and_an_attack_from_it_refused(serve, until, reque
     told = until(lambda: len(attacks()) > len(ASKS) and attacks(), "the records")
     assert [each["source"] for each in told] == [*ASKS, "query"]
     assert {each["value"] for each in told} == {ATTACK}
-    if "aiohttp" in request.node.name:
-        assert told[1]["request"]["route"] == "/path/{name}"
+    routes = {"aiohttp": "/path/{name}", "tornado": None, "sanic": "path/<name:str>"}
+    server = request.node.callspec.params["serve"]
+    assert told[1]["request"].get("route") == routes[server]
     assert told[-1]["actor"] == "user:alice"
 
 

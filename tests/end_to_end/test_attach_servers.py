@@ -2,10 +2,14 @@
 
 import json
 import os
+import sys
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
+
+SITES = Path(__file__).parent / "sites"
 
 pytestmark = pytest.mark.skipif(
     os.uname().machine != "x86_64", reason="attach knows x86-64 only"
@@ -95,3 +99,46 @@ def test_workers_that_an_attached_master_forks_later_are_served(
     os.kill(worker, 15)
     (instance,) = operator.connected("plain", 1)
     assert instance["pid"] != worker
+
+
+def test_connections_that_sanic_has_open_are_guarded_and_let_go_again(
+    needs,
+    server,
+    operator,
+    start,
+    make_environment,
+    remora_command,
+    until,
+    free_port,
+    tmp_path,
+):
+    needs("sanic")
+    port = free_port()
+    (tmp_path / "doors").mkdir()
+    environ = make_environment(DOORS=str(tmp_path / "doors"))
+    site = start(sys.executable, "vault_sanic.py", str(port), cwd=SITES, env=environ)
+    name = {"params": {"name": "x' OR '1'='1"}}
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False
+    ) as client:
+
+        def answers(status):
+            try:
+                return client.get("/swallowed", **name).status_code == status
+            except httpx.TransportError:
+                return False
+
+        until(lambda: answers(200), f"the site: {site.said()}")
+        done = remora_command(
+            *("attach", site.pid, "--app", "vault", "--protect", "block"),
+            *("--server", server.url, "--token-file", server.token_file("agent")),
+        )
+        assert done.returncode == 0, done.stderr
+        operator.connected("vault", 1)
+        until(lambda: answers(403), "protection")
+        operator.ask("POST", "/api/v1/blocks", json={"actor": "127.0.0.0/8"})
+        until(lambda: client.get("/").status_code == 403, "the block")
+        done = remora_command("detach", site.pid)
+        assert done.returncode == 0, done.stderr
+        until(lambda: answers(200), "the end of it")
+        assert client.get("/").text == "hello"

@@ -32,7 +32,7 @@ _PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """By kind: the key whose value is the gateway's dictionary, and what is read of it."""
 
-_BY_EXPRESSIONS = ("custom", "details", "aiohttp", "tornado", "handler")
+_BY_EXPRESSIONS = ("custom", "details", "aiohttp", "tornado", "sanic", "handler")
 
 _SHOWN = ("method", "path", "route", "client", "status")
 

@@ -16,6 +16,8 @@ from remora.detection.finding import Finding, NotMade, Verdict
 from remora.detection.inputs import Input, Occurrence, locate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from remora.detection.inputs import Inputs
 
 PATH_LIMIT = 64 * 1024
@@ -23,6 +25,14 @@ PATH_LIMIT = 64 * 1024
 
 _WORK_LIMIT = 4 * 1024 * 1024
 """Characters of folders that are resolved for one path: some milliseconds."""
+
+_NAME_LIMIT = 4096
+"""Characters of a member's name or a link's target: the system takes no more bytes."""
+
+_LINKS_LIMIT = 40
+"""Links on the way to one member: the system follows as many."""
+
+_NOWHERE = frozenset(("", "."))
 
 _CAN_MATTER = re.compile(r"\.\.|\A/|\Afile:|\x00|%2e", re.IGNORECASE).search
 _FILE_URL = re.compile(r"file:(?://(?:localhost)?(?=/))?", re.IGNORECASE)
@@ -53,11 +63,48 @@ def words_in(argument: str) -> tuple[str, ...]:
     return ()
 
 
-def judge_member(name: str, archive: str = "archive") -> Finding | None:
-    """Judge the name of an archive's member, which is input by itself."""
-    place = Occurrence(Input(name, archive, "member"), 0, len(name))
+def judge_member(
+    name: str,
+    links: Mapping[str, str] | None = None,
+    *,
+    follows: bool = True,
+) -> Finding | None:
+    """Judge the name of an archive's member, which is input by itself.
+
+    `links` are the symbolic links that the archive has made so far, by where they lie.
+    With `follows` what is made would go through a link of the same name.
+    """
+    place = Occurrence(Input(name, "archive", "member"), 0, len(name))
     sentence = _judge_place(name, place)
+    if not sentence and links and place_of_member(name, links, follows=follows) is None:
+        sentence = "follows a link out of the archive's folder"
     return _finding(name, place, sentence) if sentence else None
+
+
+def place_of_member(
+    name: str, links: Mapping[str, str], *, follows: bool = True
+) -> str | None:
+    """Where a member lies below the folder once links are followed; None outside."""
+    parts, place, followed = name.split("/")[::-1], list[str](), 0
+    if len(name) > _NAME_LIMIT:
+        return name
+    while parts:
+        part = parts.pop()
+        if part == "..":
+            if not place:
+                return None
+            place.pop()
+        elif part not in _NOWHERE:
+            place.append(part)
+            target = links.get("/".join(place)) if parts or follows else None
+            if target is None or len(target) > _NAME_LIMIT:
+                continue
+            followed += 1
+            if target.startswith("/") or followed > _LINKS_LIMIT:
+                return None
+            place.pop()
+            parts += target.split("/")[::-1]
+    return "/".join(place)
 
 
 def _judge_place(argument: str, place: Occurrence) -> str:

@@ -46,14 +46,15 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 
 REQUEST_KINDS = (
     *("wsgi", "asgi", "custom", "details", "carry", "cut"),
-    *("django", "aiohttp", "tornado", "handler"),
+    *("django", "aiohttp", "tornado", "sanic", "handler"),
 )
 """How a call opens a request context: from its WSGI environ, its ASGI scope or from
 expressions; `details` adds to the context that is open already, `carry` lets what the
 call starts elsewhere run within it, and `cut` refuses the call once the request is
 condemned. `django` is the call around Django's views, `aiohttp` a custom one whose
 callable is what handles a request of its server, `tornado` one around a handler of
-Tornado, `handler` the call in which one of http.server has read a request's head."""
+Tornado, `sanic` the call in which Sanic prepares for a request, `handler` the one in
+which a handler of http.server has read a request's head."""
 
 REQUEST_KEYS = (
     "environ",

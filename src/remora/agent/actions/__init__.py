@@ -20,6 +20,7 @@ from remora.agent.actions.limiter import (
 from remora.agent.actions.request_scope import (
     AsgiEdgeSteps,
     RequestScope,
+    SanicScope,
     StandIn,
     WsgiEdgeSteps,
     cut_condemned,
@@ -53,6 +54,7 @@ __all__ = [
     "Overrun",
     "Report",
     "RequestScope",
+    "SanicScope",
     "SpanEnds",
     "SpanScope",
     "StandIn",

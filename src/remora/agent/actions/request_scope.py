@@ -215,6 +215,51 @@ _PUTS = FOUND_LATER | {"user": _put_user}
 """What most probes add, one value by one."""
 
 
+class SanicScope:
+    """Requests of Sanic's server: each begins and ends with the call of its handler.
+
+    No function lasts as long: those of Sanic that do are compiled anew when it starts
+    (`sanic.touchup`). What calls the handler shows where it is before each request.
+    """
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: RequestScope) -> None:
+        self._scope = scope
+
+    def stand(self, stream: AppValue) -> None:
+        """Put ours in the place of the handler, for the one request to come."""
+        handler = stream.protocol.request_handler
+        if type(handler) is not SanicHandler:
+            stream.protocol.request_handler = SanicHandler(self._scope, handler)
+
+
+class SanicHandler:
+    """What handles one request of Sanic's server, in a context of its own."""
+
+    __slots__ = ("_handler", "_scope")
+
+    def __init__(self, scope: RequestScope, handler: AppValue) -> None:
+        self._scope = scope
+        self._handler = handler
+
+    async def __call__(self, request: AppValue) -> None:
+        """Serve it, and leave the connection as it was."""
+        stream = request.stream
+        state: dict[str, AppValue] = {}
+        stream.protocol.request_handler = self._handler
+        self._scope.begin(state, stream)
+        try:
+            edge = protection.edge
+            if edge is None or not await edge.guard_sanic(request):
+                await self._handler(request)
+        except BaseException as error:
+            self._scope.note_error(state, error)
+            raise
+        finally:
+            self._scope.end(state)
+
+
 class WsgiEdgeSteps:
     """The edge at a call that has a WSGI app's own arguments."""
 

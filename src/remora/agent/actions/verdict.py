@@ -17,6 +17,7 @@ from remora.agent.actions.sink_values import (
 )
 from remora.agent.request import Outgoing, current_request
 from remora.detection import Finding, Input, Inputs, NotMade, path, shell, sql, url
+from remora.expression import read_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +36,10 @@ _LED_LIMIT = 50
 
 _NAMES_LIMIT = 200
 """Resolved paths and names of members that are kept for one request."""
+
+_MEMBER = ("name", "linkname", "type", "offset")
+_LINK, _SYMBOLIC_LINK, _FOLDER = b"1", b"2", b"5"
+"""Kinds of members (`tarfile.LNKTYPE` and so on)."""
 
 UNREADABLE = "the argument cannot be read without running the app's code"
 _NOTHING: Answer = (None, "", "")
@@ -213,8 +218,31 @@ def _ask_member(
     del protect, result, inputs
     text = text_of(value)
     if text is None:
-        return _unreadable()
+        return _judge_tar_member(value)
     return path.judge_member(text), text, text
+
+
+def _judge_tar_member(value: AppValue) -> Answer:
+    """By its name, and by where the links lead that its archive has made so far."""
+    name, target, kind, offset = [read_attribute(value, each) for each in _MEMBER]
+    request = current_request()
+    kinds = [type(name), type(target), type(kind), type(offset)]
+    if kinds != [str, str, bytes, int] or request is None:
+        return _unreadable()
+    if request.links is None or offset == 0:
+        request.links = {}  # the first member of an archive
+    links = request.links
+    if kind == _LINK:
+        # another name of a member that is there, and who writes it writes that
+        verdict = path.judge_member(target, links)
+        if verdict is not None:
+            return verdict, target, target
+    is_file = kind not in (_SYMBOLIC_LINK, _FOLDER)
+    verdict = path.judge_member(name, links, follows=is_file)
+    if kind == _SYMBOLIC_LINK and verdict is None:
+        place = path.place_of_member(name, links, follows=False)
+        links[place or ""] = target
+    return verdict, name, name
 
 
 def _ask_url(

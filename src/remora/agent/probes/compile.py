@@ -15,6 +15,7 @@ from remora.agent.actions import (
     CALL_PARAMETER,
     AsgiEdgeSteps,
     RequestScope,
+    SanicScope,
     StandIn,
     WsgiEdgeSteps,
     cut_condemned,
@@ -230,6 +231,8 @@ class Compiler:
         if action.kind == "handler":
             guard = self._deciding("post", guard_handler, ("self", RESULT))
             return (guard, self._step("post", scope.details, wants))
+        if action.kind == "sanic":
+            return (self._step("pre", SanicScope(scope).stand, ("self",)),)
         # Steps of a way out run in reverse: the edge is left and the error is noted
         # before the end.
         return (

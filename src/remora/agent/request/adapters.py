@@ -294,10 +294,15 @@ def _find_headers(keys: str, environ: dict[object, object]) -> list[tuple[str, s
 
 
 def _pairs(value: object) -> Iterator[tuple[str, str]]:
-    """Pairs of texts or bytes, as ASGI and gunicorn hold them; aiohttp's, Tornado's."""
-    own = getattr(sys.modules.get("multidict"), "CIMultiDictProxy", None)
-    if own is not None and type(value) is own:
-        value = [(str(name), text) for name, text in own.items(value)]
+    """Pairs of texts or bytes, as ASGI and gunicorn hold them; those of others too.
+
+    aiohttp and Sanic have them in a multidict, Tornado in lists.
+    """
+    multidict = sys.modules.get("multidict")
+    for name in ("CIMultiDictProxy", "CIMultiDict"):
+        own = getattr(multidict, name, None)
+        if own is not None and issubclass(type(value), own):
+            value = [(str(name), text) for name, text in own.items(value)]
     if type(value) is dict:
         lists = [(k, each) for k, each in value.items() if type(each) is list]
         value = [(name, text) for name, texts in lists for text in texts]

@@ -80,9 +80,9 @@ class RequestContext:
     what expressions gave, not yet read. `stored` are texts that came back from a
     database, with who had sent each; `kept_inputs` those that a later request may meet;
     `outgoing` has the hosts that it has asked, `names` paths that the app has made of
-    input and may yet open. `at_end` is what the edge does then, and `unwatch` lets what
-    it has put before the body go. `gathered` are its inputs as they were found at this
-    `version`.
+    input and may yet open, `links` the symbolic ones that it has unpacked from an
+    archive. `at_end` is what the edge does then, and `unwatch` lets what it has put
+    before the body go. `gathered` are its inputs as they were found at this `version`.
     With an `opening` five of these texts are not there yet (see `UnreadContext`);
     `said` are those of its environ, as they were when it began.
     """
@@ -99,6 +99,7 @@ class RequestContext:
         "held",
         "id",
         "kept_inputs",
+        "links",
         "method",
         "names",
         "opening",
@@ -157,6 +158,7 @@ class RequestContext:
         self.unwatch: Callable[[], None] | None = None
         self.outgoing: Outgoing | None = None
         self.names: list[Input] | None = None
+        self.links: dict[str, str] | None = None
         self.gathered: Inputs | None = None
         self.version: tuple[object, ...] = ()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 
 UNSEEN_SERVERS = {
-    "sanic": "Sanic's server",
     "robyn": "Robyn",
     "twisted.web.resource": "Twisted's own resources",
     "bjoern": "bjoern",

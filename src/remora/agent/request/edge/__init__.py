@@ -19,6 +19,7 @@ from remora.agent.request.edge.carried import Carried, carry
 from remora.agent.request.edge.django import django_refusal
 from remora.agent.request.edge.http_server import guard_handler
 from remora.agent.request.edge.refusal import meet_list
+from remora.agent.request.edge.sanic import guard_sanic
 from remora.agent.request.edge.tornado import guard_tornado
 from remora.agent.request.edge.wsgi import WsgiEdge, watch_input
 
@@ -33,6 +34,7 @@ __all__ = [
     "carry",
     "django_refusal",
     "guard_handler",
+    "guard_sanic",
     "guard_tornado",
     "hand_in",
     "meet_list",

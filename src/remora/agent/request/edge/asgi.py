@@ -94,7 +94,12 @@ class AsgiEdge:
         self._head = None
         protection.refused += 1
         if self._is_websocket:
-            await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            try:
+                await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            except Exception:
+                # daphne takes no such code: the app has to fail, so that it closes
+                self._is_over = False
+                raise
             return
         headers, body = refusal(self._context)
         self._context.status = STATUS
