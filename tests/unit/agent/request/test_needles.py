@@ -143,6 +143,8 @@ def test_what_is_called_absent_of_a_document_is_no_attack_when_read(
         ("x=id", "SELECT a FROM b WHERE id = ID", "sql"),
         ("x=w", "w", "shell"),
         ("x=../a", "/srv/../a", "path"),
+        ("x=1&file:|=aYTsgaWQ=", ",aYTsgaWQ", "sql"),
+        ("x=1&file:|=aYTsgaWQ=", "aYTsgaWQ", "shell"),
     ],
 )
 def test_what_may_be_there_is_not_called_absent(query, argument, detector):

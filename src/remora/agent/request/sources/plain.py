@@ -11,7 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from remora.agent.request.sources.collected import SMALL_COUNT, SMALL_LENGTH
+from remora.agent.request.sources.collected import (
+    NAME_LIMIT,
+    SMALL_COUNT,
+    SMALL_LENGTH,
+)
 from remora.agent.request.sources.fields import SEGMENTS_LIMIT, is_plain_host
 from remora.detection import needles_of
 
@@ -56,7 +60,10 @@ def _cut_query(query: str, texts: list[str]) -> bool:
             name, value = unquote_plus(name), unquote_plus(value)
         names.add(name)
         if not name.isidentifier():
-            texts.append(name)
+            # an input of the same parameter as its value, and joined with that
+            if len(name) > NAME_LIMIT:
+                return False
+            texts += [name, f"{name}{value}", f"{name} {value}", f"{name},{value}"]
         texts.append(value)
     return len(names) == len(fields)
 
