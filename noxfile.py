@@ -154,8 +154,7 @@ def _test(session: nox.Session) -> None:
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return
-    # One more than the two cores that this is for: many tests wait for processes.
-    shared = ("python", "-m", "pytest", "--numprocesses", "3")
+    shared = ("python", "-m", "pytest", "--numprocesses", "2")
     session.run(*shared, *TESTS)
     # again with the safe mechanisms alone: what these cannot do is refused
     session.run(*shared, "tests/contract", env=SAFE_MODE)

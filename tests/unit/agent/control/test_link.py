@@ -700,7 +700,7 @@ def test_a_listener_that_fails_does_not_end_the_thread(
 def test_stopped_and_started_again_the_connections_live_on(fake_server, part_of, until):
     part = part_of(fake_server.url)
     fake_server.ping_s = 5
-    until(lambda: fake_server.status_posts)
+    until(lambda: fake_server.status_posts and fake_server.streams)
     connections = fake_server.connections
     for _ in range(5):
         assert part.worker.stop(0.2)
